@@ -223,7 +223,7 @@ def _influence(mine: pl.DataFrame, moves: pl.DataFrame, tell: _Tell) -> Iterator
         mean, moved = x.sum(axis=1) / now["n_peers"].to_numpy(), new - own
         row = {"role": role, "measure": "peers"}
         yield row | tell(now, np.stack([mean**2, mean * moved], axis=1), why="peers never differ")
-        squares = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+        squares = (x[:, :, None] * x[:, None, :]).reshape(len(x), len(agents) ** 2)
         columns = np.concatenate([squares, x * moved[:, None]], axis=1)
         for j, agent in enumerate(agents):
             row = {"role": role, "agent": agent, "measure": "agent"}

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.control import Control, Field
 from flows.certificate import Certificate, Item
-from flows.control import Control, Field
 
 _STYLE = {
     "passed": "green",

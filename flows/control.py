@@ -8,70 +8,11 @@ probe is left out: it differs on purpose, and is never compared.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import orjson
-
+from analysis.control import Control, Field, Value
 from flows.study import PROBE
 from ledger import Reader
-
-Status = Literal["same", "differs", "not recorded"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One value of a field, and how many requests of each configuration carry it."""
-
-    value: str
-    draws: Mapping[str, int]
-    example: str
-    """draw_id of a request that carries it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One thing that must be the same everywhere. `values` holds what was found, the most frequent first."""
-
-    name: str
-    status: Status
-    detail: str
-    values: tuple[Value, ...]
-    """Of a field compared per market: those of the first market where it differs. Of long texts: where they differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
-    """The certificate. A comparison of configurations means something only where it is `held`."""
-
-    study_id: str
-    study: str
-    simulated: bool
-    imported: bool
-    draws: Mapping[str, int]
-    """Requests per configuration that asks a model; a draw that several share counts for each."""
-    baselines: tuple[str, ...]
-    """Configurations that ask no model, so there is nothing to hold fixed."""
-    probes: tuple[str, ...]
-    """Labels that are left out of everything else here, because they are a probe: they differ on purpose."""
-    unasked: tuple[str, ...]
-    """Configurations that should ask a model and of which no request is stored: pending or failed."""
-    fields: tuple[Field, ...]
-
-    @property
-    def held(self) -> bool | None:
-        """True: all fields are the same; False: one differs; None: none differs, but something is not stored."""
-        statuses = {field.status for field in self.fields}
-        return False if "differs" in statuses else None if "not recorded" in statuses or self.unasked else True
-
-    @property
-    def differences(self) -> tuple[Field, ...]:
-        return tuple(field for field in self.fields if field.status == "differs")
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        values: dict[str, Any] = orjson.loads(orjson.dumps(self))
-        return {"held": self.held, **values}
 
 
 def control(reader: Reader, study: str) -> Control:
@@ -84,7 +25,11 @@ def control(reader: Reader, study: str) -> Control:
     asking = {name for name, elements in found.elements.items() if elements.get("endpoints")}
     values = reader.query(_VALUES, [found.study_id, PROBE]).to_dicts()
     imported = "published" in found.content
-    compared = {**FIELDS, "system prompt": f"{FIELDS['system prompt']}, but for the role's line"} if imported else FIELDS
+    compared = (
+        {**FIELDS, "system prompt": f"{FIELDS['system prompt']}, but for the role's text and the form of the answer"}
+        if imported
+        else FIELDS
+    )
     return Control(
         study_id=found.study_id,
         study=found.name,
@@ -114,8 +59,9 @@ _DRAWS = """
     SELECT c.configuration, count(DISTINCT k.draw_id) AS draws
     FROM cells c LEFT JOIN calls k USING (forecast_id) WHERE c.study_id = ? GROUP BY 1 ORDER BY 1
 """
-# An imported request has only systemPrompt, in which one line is the role's, and userPrompt, whose head, up to the first
-# blank line, is the market block.
+# An imported request has only systemPrompt, and userPrompt, whose head, up to the first blank line, is the market block. In
+# systemPrompt the text from "Role:" to the paragraph about tools is the role's, and what follows "End your response" is the
+# form of the answer, which is asked of those who estimate and not of those who report.
 _VALUES = r"""
     WITH used AS (
         SELECT DISTINCT c.configuration, c.market_id, k.draw_id
@@ -133,7 +79,8 @@ _VALUES = r"""
                 '{"model":null,"max_tokens":null,"system":null,"messages":null,"tools":null}') AS VARCHAR) END},
             {'field': 'output cap', 'value': body ->> '$.max_tokens'},
             {'field': 'system prompt', 'value': coalesce(body ->> '$.system',
-                regexp_replace(body ->> '$.systemPrompt', '(^|\n)Role: [^\n]*', '\1Role: …'))},
+                regexp_replace(regexp_replace(body ->> '$.systemPrompt',
+                    '(^|\n)Role: .*?(\nYou have access|$)', '\1Role: …\2', 's'), '\nEnd your response .*$', '', 's'))},
             {'field': 'tools', 'value': body ->> '$.tools'},
             {'field': 'market block', 'value': coalesce(
                 regexp_extract(opening, '^<market>\n.*?\n</market>', 0, 's'), split_part(published, chr(10) || chr(10), 1))},

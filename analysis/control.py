@@ -1,0 +1,68 @@
+"""The information-control certificate as a value: what every configuration was given alike, and what differed.
+
+`flows.control` takes it from the stored bytes of a study. A comparison of configurations means something only where it is
+held, so a report that is given one that is not shows the difference in place of the comparison.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+Status = Literal["same", "differs", "not recorded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One value of a field, and how many requests of each configuration carry it."""
+
+    value: str
+    draws: Mapping[str, int]
+    example: str
+    """draw_id of a request that carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One thing that must be the same everywhere. `values` holds what was found, the most frequent first."""
+
+    name: str
+    status: Status
+    detail: str
+    values: tuple[Value, ...]
+    """Of a field compared per market: those of the first market where it differs. Of long texts: where they differ."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """The certificate. A comparison of configurations means something only where it is `held`."""
+
+    study_id: str
+    study: str
+    simulated: bool
+    imported: bool
+    draws: Mapping[str, int]
+    """Requests per configuration that asks a model; a draw that several share counts for each."""
+    baselines: tuple[str, ...]
+    """Configurations that ask no model, so there is nothing to hold fixed."""
+    probes: tuple[str, ...]
+    """Labels that are left out of everything else here, because they are a probe: they differ on purpose."""
+    unasked: tuple[str, ...]
+    """Configurations that should ask a model and of which no request is stored: pending or failed."""
+    fields: tuple[Field, ...]
+
+    @property
+    def held(self) -> bool | None:
+        """True: all fields are the same; False: one differs; None: none differs, but something is not stored."""
+        statuses = {field.status for field in self.fields}
+        return False if "differs" in statuses else None if "not recorded" in statuses or self.unasked else True
+
+    @property
+    def differences(self) -> tuple[Field, ...]:
+        return tuple(field for field in self.fields if field.status == "differs")
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        values: dict[str, Any] = orjson.loads(orjson.dumps(self))
+        return {"held": self.held, **values}
