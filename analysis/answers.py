@@ -9,8 +9,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from analysis.answers_coordination import on_coordination, on_market
+from analysis.answers_trust import on_trust
 from analysis.answers_use import on_frontier, on_more, on_structure
 from analysis.compute_matched import LONE
+from analysis.diagnostics import Diagnostics
 from analysis.findings import ALPHA, CONTRASTS, Findings
 from analysis.leaderboard import Leaderboard
 from analysis.numerals import number
@@ -29,14 +32,17 @@ class Answer:
     says: tuple[str, ...]
 
 
-def answers(found: Findings, board: Leaderboard) -> tuple[Answer, ...]:
+def answers(found: Findings, deeper: Diagnostics, board: Leaderboard) -> tuple[Answer, ...]:
     """In the order in which a reader needs them."""
     asked: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("better", "Is any better than the market price, a single agent, plain sampling at the same cost?", _better(found)),
+        ("coordination", "What did coordination itself add or destroy?", on_coordination(deeper)),
         ("differences", "Which differences exceed the noise floor and survive correction?", _differences(found)),
         ("calibration", "Where do calibration and discrimination differ?", _calibration(found, board)),
         ("frontier", "Which are on the frontier of cost and Brier score, and how surely?", on_frontier(found)),
         ("structure", "Which are one and the same procedure?", on_structure(found)),
+        ("market", "Do they know anything that the market price does not?", on_market(deeper)),
+        ("trust", "How far can this be trusted?", on_trust(deeper)),
         ("more", "What would it take to know more?", on_more(found)),
     )
     return tuple(Answer(name=name, question=question, says=tuple(says)) for name, question, says in asked)
@@ -83,6 +89,8 @@ def _than_one_agent(found: Findings) -> Iterator[str]:
     rows = [row for row in rows if row["delta"] is not None]
     if rows:
         yield from _against(rows, LONE)
+    elif "differences" in found.reasons:
+        yield f"Nothing is said about beating a single agent: {found.reasons['differences']}."
     else:
         yield f"{LONE} is not among what is compared, so nothing is said about beating a single agent."
 
@@ -155,7 +163,8 @@ def _differences(found: Findings) -> Iterator[str]:
         return
     rows = [row for row in pairs_of(found) if row["delta"] is not None]
     if not rows:
-        yield "There is no pair of configurations to compare."
+        why = found.reasons.get("differences")
+        yield f"Configurations are not compared: {why}." if why else "There is no pair of configurations to compare."
         return
     floor, total = found.comparisons.noise_floor, counted(len(rows), "pair")
     passing = sorted((row for row in rows if passes(row)), key=lambda row: row["p_holm"])
@@ -225,9 +234,9 @@ def _calibration(found: Findings, board: Leaderboard) -> Iterator[str]:
 
 
 def _why_no_contrast(found: Findings) -> str:
-    if found.corp is None:
+    if "contrasts" in found.reasons:
         return found.reasons["contrasts"]
-    if found.corp.n_events < 6:
+    if found.corp is not None and found.corp.n_events < 6:
         return f"{counted(found.corp.n_events, 'event')}, an interval needs 6"
     return "there is nothing to compare it with, or it does not vary"
 

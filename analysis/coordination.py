@@ -104,6 +104,15 @@ def coordination(
     return Coordination(**made, n=n, seed=seed, level=level)
 
 
+def aggregations(elements: Mapping[str, Any]) -> dict[str, str]:
+    """Configuration -> "mean" or "median", by the first word of the aggregation that it declares; others are left out.
+
+    `elements`: configuration -> its declared elements. One that declares "none" asks one agent, whose estimate is the mean.
+    """
+    declared = {name: str(own.get("aggregation", "")).split(" ")[0] for name, own in elements.items() if own}
+    return {name: "mean" if how == "none" else how for name, how in declared.items() if how in ("mean", "median", "none")}
+
+
 def anchoring(
     shown: pl.DataFrame, hidden: pl.DataFrame, *, n: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """All the statistics of one study under one policy, each computed once, or the reason why it is not there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from analysis.comparisons import Comparisons, comparisons
 from analysis.compute_matched import LONE, ComputeMatched, compute_matched
 from analysis.frames import Scored
 from analysis.frontier import Frontier, frontier
+from analysis.record import NOTHING, Record
 from analysis.structure import Structure, structure
 from analysis.variance import Variance, detectable, variance
 
@@ -63,14 +64,15 @@ def find(
     cells: pl.DataFrame,
     kept: Scored,
     *,
-    draws: pl.DataFrame | None = None,
+    record: Record = NOTHING,
     bins: int = 10,
     n: int | None = None,
     seed: int = 0,
 ) -> Findings:
     """The statistics of `cells`, of which `kept` are scored. `n` resamples of events; if not given, `resamples_for` it.
 
-    `draws`: forecasts by one agent each, see `analysis.compute_matched`; if not given, the replicates of `single_agent`.
+    Where `record.control` is not held, nothing that compares configurations is given: each of them with the market price
+    still is. `record.draws` make the curve of plain sampling.
 
     Raises:
         AnalysisError: the frame breaks a rule.
@@ -96,12 +98,23 @@ def find(
         reasons |= dict.fromkeys((*absent, "detectable", "contrasts"), why)
         parts |= dict.fromkeys(absent)
     else:
-        parts |= _scored(cells, kept, alike, draws=draws, bins=bins, n=count, corp_n=corp_count, seed=seed)
+        parts |= _scored(cells, kept, alike, draws=record.draws, bins=bins, n=count, corp_n=corp_count, seed=seed)
         if parts["floor_source"] is None:
             reasons["noise_floor"] = "no configuration was sampled twice, and no two are the same procedure"
         if parts["detectable"].is_empty():
             reasons["detectable"] = "fewer than two markets have every configuration that calls a model"
+    if record.control is not None and record.control.held is False:
+        _withhold(parts, reasons, ", ".join(field.name for field in record.control.differences))
     return Findings(**parts, resamples=count, resamples_corp=corp_count, seed=seed, reasons=reasons)
+
+
+def _withhold(parts: dict[str, Any], reasons: dict[str, str], what: str) -> None:
+    """A comparison says nothing of coordination where something else differs too: only the market price is left."""
+    why = f"the configurations were not given the same {what}, so a difference between them is not one of coordination"
+    if (pairs := parts["comparisons"]) is not None:
+        parts["comparisons"] = replace(pairs, table=pairs.table.filter(family="market"))
+    parts |= {"contrasts": _no_contrasts(), "frontier": None, "matched": None}
+    reasons |= dict.fromkeys(("differences", "contrasts", "frontier", "matched"), why)
 
 
 def _scored(

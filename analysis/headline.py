@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 
 from analysis.answers import Answer
+from analysis.control import Control
 from analysis.leaderboard import REFERENCE, Leaderboard
 from analysis.numerals import number
 
@@ -40,12 +41,24 @@ def opening(board: Leaderboard, *, simulated: bool) -> str:
 
 
 def headline(
-    board: Leaderboard, answered: Sequence[Answer], *, simulated: bool, hindsight: bool, pending: int = 0
+    board: Leaderboard,
+    answered: Sequence[Answer],
+    *,
+    simulated: bool,
+    hindsight: bool,
+    uncontrolled: str | None = None,
+    pending: int = 0,
 ) -> tuple[str, ...]:
     """All sentences, most important first: what must not be overlooked, the answers in their order, what is missing."""
-    banner = (HINDSIGHT,) if hindsight else ()
+    banner = (*([HINDSIGHT] if hindsight else []), *([uncontrolled] if uncontrolled else []))
     said = tuple(sentence for answer in answered for sentence in answer.says)
     return (opening(board, simulated=simulated), *banner, *said, *missing(board, pending))
+
+
+def uncontrolled_by(control: Control) -> str:
+    """What must be said where something beside coordination differed between the configurations."""
+    what = ", ".join(field.name for field in control.differences)
+    return f"NOT COMPARABLE: the configurations were not given the same {what}; differences between them are not shown"
 
 
 def missing(board: Leaderboard, pending: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import Grid, grid
+from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.comparisons import paired
 from analysis.frames import Scored, validated
@@ -170,13 +170,18 @@ def _headline(sample: Grid, errors: Floats) -> str:
         return "Nothing to restate: it takes two sides and two markets that both have."
     e = errors[whole]
     order = np.argsort(e.mean(axis=0), kind="stable")
-    best, runner_up = names[order[0]], names[order[1]]
+    best, runner_up = (f"the {name}" if name == PRICE else name for name in (names[order[0]], names[order[1]]))
     d = e[:, order[0]] - e[:, order[1]]
     place = int(np.argmin(d))  # carries most of the lead
     left = np.delete(e, place, axis=0).mean(axis=0)
     then = np.argsort(left, kind="stable")
-    lead = f"{best} has the lowest Brier score, {e[:, order[0]].mean():.4f}, ahead of {runner_up} by {-d.mean():.4f}"
+    lead = f"The lowest Brier score is that of {best}, {e[:, order[0]].mean():.4f}, ahead of {runner_up} by {-d.mean():.4f}"
     kept = then[0] == order[0]
     ahead = left[then[1]] - left[then[0]]
     without = f"it stays ahead, of {names[then[1]]} by {ahead:.4f}" if kept else f"{names[then[0]]} leads by {ahead:.4f}"
-    return f"{lead} on {whole.size} markets. Without market {sample.markets[whole[place]]} {without}."
+    return f"{lead} on {whole.size} markets. Without market {_brief(sample.markets[whole[place]])} {without}."
+
+
+def _brief(market: str) -> str:
+    """Enough of a long id to find it by."""
+    return market if len(market) <= 24 else f"{market[:12]}…"

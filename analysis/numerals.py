@@ -3,7 +3,10 @@
 
 def number(value: float | None, digits: int = 4) -> str:
     """A number with a true minus sign; `not defined` for null, never 0."""
-    return "not defined" if value is None else f"{value:,.{digits}f}".replace("-", "−")
+    if value is None:
+        return "not defined"
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if not float(text.replace(",", "")) else text.replace("-", "−")  # no minus before a zero
 
 
 def usd(value: float | None) -> str:

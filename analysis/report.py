@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +13,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis import figures, figures_style
 from analysis.answers import Answer, answers
+from analysis.control import Control
+from analysis.coordination import aggregations
+from analysis.diagnostics import RESAMPLES, Diagnostics, diagnose
 from analysis.figures_matched import matched_curve
 from analysis.figures_reliability import CAPTION, reliability
 from analysis.figures_style import Look, Picture
 from analysis.findings import Findings, find
 from analysis.frames import Policy, Scored, scored
-from analysis.headline import HINDSIGHT, POLICIES, headline, missing, opening
+from analysis.headline import HINDSIGHT, POLICIES, headline, missing, opening, uncontrolled_by
 from analysis.leaderboard import REFERENCE, Leaderboard, leaderboard
 from analysis.numerals import number, usd
+from analysis.record import NOTHING, Record
 from analysis.replicates import spread
 from analysis.results import results, strict_json
 
@@ -35,6 +39,9 @@ class Report:
     """name, study_id, model, source, simulated, created_at, if stored hindsight; elements and content as JSON values."""
     board: Leaderboard
     findings: Findings
+    diagnostics: Diagnostics
+    control: Control | None
+    """What was held fixed; None where nobody looked."""
     opening: str
     answers: tuple[Answer, ...]
     closing: tuple[str, ...]
@@ -43,6 +50,8 @@ class Report:
     """The opening, what kind of study this is, all answers and the closing: every sentence once."""
     banner: str | None
     """What must stand over everything: that the study is anchored on hindsight; None where it is not."""
+    uncontrolled: str | None
+    """That something beside coordination differed, and what; None where nothing is known to."""
     pictures: tuple[Picture, ...]
     reliability: tuple[Picture, ...]
     """One small panel per configuration and one of the market price."""
@@ -59,11 +68,25 @@ class Report:
     pending: int
     simulated: bool
 
+    @property
+    def questions(self) -> dict[str, str]:
+        """Market id -> question."""
+        return {row["market_id"]: row["question"] for row in self.markets}
+
     def results(self) -> dict[str, Any]:
         """The JSON values of `results.json`."""
         study = {k: v for k, v in self.study.items() if k != "simulated"}
-        found = results(self.board, self.findings, self.answers, study=study, headline=self.headline, failures=self.failures)
+        found = results(
+            self.board,
+            self.findings,
+            self.diagnostics,
+            self.answers,
+            study=study,
+            headline=self.headline,
+            failures=self.failures,
+        )
         own = {"simulated": self.simulated, "hindsight": self.study.get("hindsight"), "banner": self.banner}
+        own |= {"control": self.control.as_json() if self.control else None, "uncontrolled": self.uncontrolled}
         return found | own | {"pending": self.pending, "attributed_usd": dict(self.costs)}
 
     def html(self) -> str:
@@ -107,12 +130,12 @@ def build_report(
     resamples: int = 1000,
     seed: int = 0,
     n: int | None = None,
-    draws: pl.DataFrame | None = None,
+    record: Record = NOTHING,
 ) -> Report:
     """The report of the cells in `frame`: the columns of `analysis.frames.SCHEMA` and `question`. `status` may be `pending`.
 
     `resamples` draws make each null REL; `n` resamples of events make the intervals (if not given, as many as the number of
-    markets allows). `draws`: plain forecasts by one agent, see `analysis.compute_matched`.
+    markets allows; the diagnostics take fewer). `record`: what the study left behind beside its cells.
 
     `study` has name, study_id, model, source, simulated, created_at, and elements and content as JSON (text or values).
 
@@ -126,19 +149,26 @@ def build_report(
     simulated = board.simulated or bool(study["simulated"])
     hindsight = study.get("hindsight") is True
     look = figures_style.looks(made["configuration"])
-    found = find(made, kept, draws=draws, bins=bins, n=n, seed=seed)
-    said = answers(found, board)
+    record = replace(record, aggregation={**aggregations(study["elements"]), **record.aggregation})
+    found = find(made, kept, record=record, bins=bins, n=n, seed=seed)
+    deeper = diagnose(made, kept, record, n=min(RESAMPLES, found.resamples), seed=seed)
+    said = answers(found, deeper, board)
+    control = record.control
+    uncontrolled = uncontrolled_by(control) if control is not None and control.held is False else None
     pictures, panels = _draw(frame, board, kept, found, look, simulated) if board.n_markets else ((), ())
     pending = frame.height - made.height
     return Report(
         study=study,
         board=board,
         findings=found,
+        diagnostics=deeper,
+        control=control,
         opening=opening(board, simulated=simulated),
         answers=said,
         closing=tuple(missing(board, pending)),
-        headline=headline(board, said, simulated=simulated, hindsight=hindsight, pending=pending),
+        headline=headline(board, said, simulated=simulated, hindsight=hindsight, uncontrolled=uncontrolled, pending=pending),
         banner=HINDSIGHT if hindsight else None,
+        uncontrolled=uncontrolled,
         pictures=pictures,
         reliability=panels,
         look=look,
@@ -234,13 +264,18 @@ def _templates() -> Environment:
         loader=PackageLoader("analysis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found.filters |= {"number": number, "usd": usd}
-    found.filters |= {"pretty": _pretty, "indented": _indented, "table": _keyed}
+    found.filters |= {"pretty": _pretty, "indented": _indented, "table": _keyed, "pairs": _pairs}
     return found
 
 
 def _keyed(rows: Sequence[Mapping[str, Any]], *keys: str) -> dict[tuple[Any, ...], Mapping[str, Any]]:
     """Rows by the values of their keys."""
     return {tuple(row[key] for key in keys): row for row in rows}
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]], *keys: str) -> list[tuple[Any, ...]]:
+    """The distinct values of the keys, in the order in which they come."""
+    return list(dict.fromkeys(tuple(row[key] for key in keys) for row in rows))
 
 
 def _pretty(value: Any) -> str:

@@ -11,10 +11,12 @@ import polars as pl
 
 from analysis.answers import Answer, verdict
 from analysis.checks import AnalysisError
+from analysis.diagnostics import Diagnostics
 from analysis.findings import Findings
 from analysis.leaderboard import REFERENCE, Leaderboard
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+_STRONGEST: Final = 5
 _USE: Final = ("_per_market", "paid_usd", "on_frontier")
 _NOT_OF_THE_PRICE: Final = (*_USE, "alpha", "alpha_sem", "alpha_sem_clustered", "skill_market", "brier_spread", "simulated")
 
@@ -22,6 +24,7 @@ _NOT_OF_THE_PRICE: Final = (*_USE, "alpha", "alpha_sem", "alpha_sem_clustered", 
 def results(
     board: Leaderboard,
     found: Findings,
+    deeper: Diagnostics,
     answered: Sequence[Answer],
     *,
     study: Mapping[str, Any],
@@ -43,6 +46,7 @@ def results(
     }
     settings: dict[str, Any] = {n: getattr(board, n) for n in ("bins", "edges", "epsilon", "resamples", "seed")}
     settings |= {"event_resamples": found.resamples, "event_resamples_corp": found.resamples_corp}
+    settings |= {"event_resamples_diagnostics": deeper.resamples}
     return {
         "schema_version": SCHEMA_VERSION,
         "study": dict(study),
@@ -63,12 +67,26 @@ def results(
         "structure": _part(found.structure, "table"),
         "variance": _part(found.variance, "components", "forecasts", "noise"),
         "detectable": found.detectable.to_dicts(),
-        "reasons": dict(found.reasons),
+        "coordination": _part(deeper.coordination, "gain", "rounds", "influence"),
+        "pooling": _part(deeper.pooling, "table"),
+        "tracking": _part(deeper.tracking, "table"),
+        "influence": None if deeper.influence is None else _influence(deeper),
+        "missing_bounds": None if deeper.bounds is None else deeper.bounds.to_dicts(),
+        "sequences": None if deeper.sequences is None else deeper.sequences.table.to_dicts(),
+        "reasons": {**found.reasons, **deeper.reasons},
         "left_out": board.left_out.to_dicts(),
         "failures": failures,
         "notes": list(board.notes),
         "nulls": nulls,
     }
+
+
+def _influence(deeper: Diagnostics) -> dict[str, Any]:
+    """The pairs with and without their strongest market, and of each pair the markets that carry most of it."""
+    assert deeper.influence is not None
+    strongest = deeper.influence.markets.group_by("first", "second", maintain_order=True).head(_STRONGEST)
+    part = {"restated": deeper.influence.restated.to_dicts(), "strongest": strongest.to_dicts()}
+    return part | {"headline": deeper.influence.headline, "strongest_per_pair": _STRONGEST}
 
 
 def compared(found: Findings) -> list[dict[str, Any]]:

@@ -27,6 +27,9 @@ def print_report(report: "Report", console: Console) -> None:
     if report.banner:
         console.print(Text(report.banner, style="bold red"))
         console.print()
+    if report.uncontrolled:
+        console.print(Text(report.uncontrolled, style="bold red"))
+        console.print()
     console.print(Text(report.opening))
     for answer in report.answers:
         _say(console, answer.question, answer.says)
@@ -43,6 +46,8 @@ def print_report(report: "Report", console: Console) -> None:
         console.print(_intervals(report, results["intervals"]))
     if results["frontier"]:
         console.print(_frontier(results["frontier"]["table"], report.findings.resamples))
+    if results["coordination"] and (gains := _gains(results["coordination"]["gain"])):
+        console.print(_coordination(gains, report.diagnostics.resamples))
     if report.failures:
         console.print()
         console.print(_failures(report.failures))
@@ -127,6 +132,27 @@ def _frontier(rows: list[dict[str, Any]], n: int) -> Table:
         cost = usd(row["cost"]).replace("not known", "n/a")
         places = (words[row["on_frontier"]], words[row["on_epsilon_frontier"]])
         table.add_row(Text(row["configuration"]), cost, _short(row["brier"]), chance, *places)
+    return table
+
+
+def _gains(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Configuration -> measure -> row, of those that begin with independent estimates."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["configuration"], {})[row["measure"]] = row
+    return {name: own for name, own in found.items() if own["individual"]["estimate"] is not None}
+
+
+def _coordination(gains: dict[str, dict[str, dict[str, Any]]], n: int) -> Table:
+    table = _table(
+        f"What talking did ({n:,} resamples). one: Brier of a single first estimate; pool: of all; final: in the end",
+        *("configuration", "one", "pool", "final", "gain", "interval"),
+    )
+    for name, own in gains.items():
+        scores = [_short(own[measure]["estimate"]) for measure in ("individual", "pool", "final", "gain")]
+        table.add_row(Text(name), *scores, _span(own["gain"]["low"], own["gain"]["high"], 4))
+    table.caption = Text("gain: pool − final; positive: talking helped beyond pooling")
+    table.caption_justify = "left"
     return table
 
 

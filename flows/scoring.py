@@ -1,15 +1,19 @@
 """The last step of a run: what is stored becomes a report."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from analysis.frames import Policy
+from analysis.record import Record
 from analysis.report import Report, build_report
+from flows.control import control
 from flows.study import PROBE
-from ledger import read
-from ledger.estimates import lone_draws
+from ledger import Reader, read
+from ledger.estimates import estimates_frame, lone_draws
+from ledger.information import resolution_times
 from market_data.errors import CoordevalError
 
 
@@ -23,9 +27,23 @@ def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "comm
         study = str(known["study_id"][0])
     stored = reader.study(study)
     forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
-    # what agents said before they saw each other is plain sampling: the curve that coordination has to beat
-    draws = lone_draws(reader, stored.study_id, forecasts["configuration"].unique().to_list())
-    return build_report(forecasts, asdict(stored), policy=policy, draws=draws if draws.height else None)
+    return build_report(forecasts, asdict(stored), policy=policy, record=recorded(reader, stored.study_id, forecasts))
+
+
+def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:
+    """What the ledger knows of a study beside its `forecasts`."""
+    configurations = forecasts["configuration"].unique().to_list()
+    markets = forecasts["market_id"].unique().to_list()
+    resolved = resolution_times(reader, markets)
+    draws = lone_draws(reader, study_id, configurations)
+    said = estimates_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations))
+    return Record(
+        estimates=said,
+        # what agents said before they saw each other is plain sampling: the curve that coordination has to beat
+        draws=draws if draws.height else None,
+        order=sorted(markets, key=lambda market: (resolved.get(market) or datetime.max.replace(tzinfo=UTC), market)),
+        control=control(reader, study_id),
+    )
 
 
 def report_directory(ledger_path: Path, report: Report) -> Path:

@@ -34,7 +34,7 @@ def test_one_market_carries_the_result_and_turns_it_round():
     assert top["influence"] == pytest.approx(-0.135 - 0.09)
     row = found.restated.row(0, named=True)
     assert (row["delta"], row["markets_to_flip"], row["flips"]) == (pytest.approx(-0.135), 1, True)
-    assert "a has the lowest Brier score" in found.headline
+    assert "The lowest Brier score is that of a" in found.headline
     assert "Without market m00 b leads by 0.0900" in found.headline
 
 

@@ -127,7 +127,22 @@ def test_holm(p, adjusted):
     assert holm(p) == [None if a is None else pytest.approx(a) for a in adjusted]
 
 
-QUESTIONS = ["better", "differences", "calibration", "frontier", "structure", "more"]
+QUESTIONS = ["better", "coordination", "differences", "calibration", "frontier", "structure", "market", "trust", "more"]
+NOT_APPLICABLE = {"agent", "role", "than", "excluded_at"}
+"""Columns that are null where they say nothing: of all agents, of no other configuration, never excluded."""
+
+
+def rows_with_a_reason(value):
+    if isinstance(value, list):
+        for part in value:
+            yield from rows_with_a_reason(part)
+    if isinstance(value, dict):
+        if "reason" in value:
+            yield value
+        for part in value.values():
+            yield from rows_with_a_reason(part)
+
+
 CASES = {
     "two replicates": synthetic(),
     "one replicate": synthetic(replicates=1),
@@ -146,7 +161,7 @@ CASES = {
 def test_results_are_strict_json_and_every_null_has_its_reason(case, policy, tmp_path):
     page = build_report(CASES[case], STUDY, policy=policy, resamples=5).write(tmp_path)
     found = strict((tmp_path / "results.json").read_text())
-    assert found["schema_version"] == 2
+    assert found["schema_version"] == 3
     assert found["policy"] == policy
     for row in found["leaderboard"]:
         nulls = found["nulls"].get(f"leaderboard/{row['configuration']}", {})
@@ -154,8 +169,14 @@ def test_results_are_strict_json_and_every_null_has_its_reason(case, policy, tmp
         assert "not defined for these forecasts" not in nulls.values(), nulls
     assert [answer["name"] for answer in found["answers"]] == QUESTIONS
     assert all(answer["says"] for answer in found["answers"])
-    for part in ("comparisons", "frontier", "compute_matched", "structure", "variance"):
-        assert found[part] is not None or part == "comparisons" or found["reasons"], part
+    for part in ("frontier", "compute_matched", "structure", "variance"):
+        assert found[part] is not None or found["reasons"], part
+    for part in ("coordination", "pooling", "tracking", "influence", "sequences"):
+        assert found[part] is not None or part in found["reasons"], part
+    for part in ("coordination", "pooling", "tracking", "influence", "missing_bounds", "sequences"):
+        for row in rows_with_a_reason(found[part]):
+            nulls = {k for k, v in row.items() if v is None} - NOT_APPLICABLE - {"reason"}
+            assert row["reason"] or not nulls, (part, row)
     for row in found["intervals"]:
         assert (row["low"] is None) <= (row["reason"] is not None), row
     for row in found["comparisons"]:

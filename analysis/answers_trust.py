@@ -1,0 +1,99 @@
+"""How far the result can be trusted: single markets, missing forecasts, other pools, and looking again and again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from analysis.bootstrap import PRICE
+from analysis.diagnostics import Diagnostics
+from analysis.numerals import number
+from analysis.phrases import counted, ends, listed
+
+
+def on_trust(deeper: Diagnostics) -> Iterator[str]:
+    """What would change the headline."""
+    yield from _markets(deeper)
+    yield from _missing(deeper)
+    yield from _pools(deeper)
+    yield from _looks(deeper)
+
+
+def _markets(deeper: Diagnostics) -> Iterator[str]:
+    found = deeper.influence
+    if found is None:
+        yield f"Which markets carry the result is not known: {deeper.reasons['influence']}."
+        return
+    yield found.headline
+    rows = found.restated.to_dicts()
+    clear = [row for row in rows if row["excludes_zero"]]
+    lost = [row for row in clear if row["excludes_zero_without"] is False]
+    if lost:
+        named = "; ".join(f"{row['first']} and {row['second']}" for row in lost[:3])
+        more = f"; and {len(lost) - 3} more" if len(lost) > 3 else ""
+        yield (
+            f"{len(lost)} of {counted(len(clear), 'interval')} that {'excludes' if len(clear) == 1 else 'exclude'} 0 before "
+            f"correction would not without one market: {named}{more}."
+        )
+    elif clear:
+        yield "No interval of a difference that excludes 0 depends on one market alone."
+
+
+def _missing(deeper: Diagnostics) -> Iterator[str]:
+    if deeper.bounds is None:
+        yield f"What missing forecasts could change is not known: {deeper.reasons['bounds']}."
+        return
+    rows = deeper.bounds.to_dicts()
+    alone = [row for row in rows if row["than"] is None]
+    missing = sum(row["missing"] for row in alone)
+    total = sum(row["cells"] for row in alone)
+    if not missing:
+        yield "No forecast of a resolved market is missing, so none could change a score."
+        return
+    pairs = [row for row in rows if row["than"] is not None and row["estimate"] is not None]
+    sure = [row for row in pairs if row["low"] > 0 or row["high"] < 0]
+    widest = max(alone, key=lambda row: row["high"] - row["low"])
+    yield (
+        f"{missing:,} of {counted(total, 'forecast')} of resolved markets {'is' if missing == 1 else 'are'} missing. Had "
+        f"they been anything, {widest['configuration']} would score {number(widest['low'])} to {number(widest['high'])}, "
+        f"and {len(sure)} of {counted(len(pairs), 'difference')} between configurations would keep "
+        f"{'its' if len(sure) == 1 else 'their'} sign."
+    )
+
+
+def _pools(deeper: Diagnostics) -> Iterator[str]:
+    found = deeper.pooling
+    if found is None:
+        return
+    better = [row for row in found.table.to_dicts() if row["delta_high"] is not None and row["delta_high"] < 0]
+    if better:
+        top = min(better, key=lambda row: row["delta"])
+        span = ends({"low": top["delta_low"], "high": top["delta_high"]})
+        yield (
+            f"The pool is a choice too: the {top['pool'].replace('_', '-')} pool of {top['configuration']}'s {top['stage']} "
+            f"estimates would have scored better than what it concluded, by {number(-top['delta'])} (Δ {span}, the best of "
+            f"{counted(found.table.drop_nulls('delta').height, 'pool')} tried, not corrected)."
+        )
+    else:
+        yield "No other pool of the stored estimates is shown to score better than what the configurations concluded."
+
+
+def _looks(deeper: Diagnostics) -> Iterator[str]:
+    found = deeper.sequences
+    if found is None:
+        return
+    rows = found.table.to_dicts()
+    out = [row for row in rows if row["excluded_at"] is not None]
+    if out:
+        yield (
+            f"However often one looks while data come in, each pair at {found.alpha:.0%}: these differ: "
+            f"{listed([_pair(row) for row in out[:3]])}{f' and {len(out) - 3} more' if len(out) > 3 else ''}."
+        )
+    elif rows:
+        yield (
+            f"Looking again and again does not help: no pair's confidence sequence, valid at any time, excludes 0 after "
+            f"{counted(max(row['n_events'] for row in rows), 'event')}."
+        )
+
+
+def _pair(row: dict[str, Any]) -> str:
+    second = f"the {PRICE}" if row["second"] == PRICE else row["second"]
+    return f"{row['first']} from {second} (after {counted(row['excluded_at'], 'event')})"
