@@ -223,12 +223,12 @@ def _above_zero(found: Interval, estimate: float) -> Interval:
 
 def _family(sample: Grid, family: Family, resamples: Resamples, *, bins: int, edges: Edges, left_out: bool) -> Draws:
     """The measures of a family in every resample, averaged from replicates to configurations."""
-    owner, units = _units(sample, together=family in ("brier", "market"))
+    owner, units = units_of(sample, together=family in ("brier", "market"))
     parts: list[Draws] = []
     if family == "corp":
         parts = [_corp(sample, unit[:, 0], resamples, left_out=left_out) for unit in units]
     else:
-        measure: Measure = {"brier": _brier, "market": _market, "binned": _binned}[family]
+        measure: Measure = {"brier": _brier, "market": _market, "binned": binned_terms}[family]
         index = [_bins(unit[:, 0], bins=bins, edges=edges) for unit in units] if family == "binned" else []
         kinds = 3 * (1 + max(k.max() for k in index)) + 2 if index else 2 if family == "brier" else 6
         together = max(1, _COLUMNS // (resamples.events * kinds))
@@ -256,7 +256,7 @@ def _family(sample: Grid, family: Family, resamples: Resamples, *, bins: int, ed
     )
 
 
-def _units(sample: Grid, *, together: bool) -> tuple[Ints, list[Floats]]:
+def units_of(sample: Grid, *, together: bool) -> tuple[Ints, list[Floats]]:
     """What is measured on its own, (markets, replicates), and whose it is: a replicate, or all of them where a mean of
     errors is wanted and no forecast is missing, which is the same and costs less."""
     owner, units = [], []
@@ -311,7 +311,7 @@ def _bin_sums(sample: Grid, p: Floats, index: Ints, *, width: int) -> Floats:
     return np.concatenate([*binned, sample.by_event(np.stack([p * p, p * y], axis=1))], axis=1)
 
 
-def _binned(sums: Floats) -> Floats:
+def binned_terms(sums: Floats) -> Floats:
     """The five terms and the corrected three, as `analysis.decomposition.decompose` has them."""
     width = sums.shape[1] // 3
     n, p, y = (sums[:, i * width : (i + 1) * width] for i in range(3))

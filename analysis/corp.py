@@ -56,7 +56,7 @@ def corp(p: ArrayLike, y: ArrayLike) -> Corp:
     p = probabilities(p)
     y = outcomes(y, like=p)
     x, counts, hits = _grouped(p, y)
-    curve = _pool(hits / counts, counts)
+    curve = pool(hits / counts, counts)
     score, best = _score(x, counts, hits), _score(curve, counts, hits)
     base = float(np.mean(y))
     unc = base * (1 - base)
@@ -104,17 +104,17 @@ def _calibrated(x: Floats, counts: Ints, *, n: int, seed: int) -> Iterator[tuple
     rows = max(1, _BLOCK // x.size)
     for start in range(0, n, rows):
         hits = rng.binomial(counts, x, (min(rows, n - start), x.size))
-        curves = np.array([_pool(observed, counts) for observed in hits / counts])
+        curves = np.array([pool(observed, counts) for observed in hits / counts])
         yield curves, _miscalibration(x, curves, counts, hits)
 
 
-def _pool(observed: Floats, counts: Ints) -> Floats:
+def pool(observed: Floats, counts: Ints) -> Floats:
     """Pool adjacent violators: the nondecreasing curve nearest to `observed` (n_distinct,), weighted by `counts`."""
     return np.asarray(isotonic_regression(observed, weights=counts.astype(np.float64)).x)
 
 
 def _p_value(drawn: Floats, x: Floats, counts: Ints, hits: Floats) -> float:
-    observed = _miscalibration(x, _pool(hits / counts, counts), counts, hits)
+    observed = _miscalibration(x, pool(hits / counts, counts), counts, hits)
     return float((1 + np.sum(drawn >= observed - _TIE)) / (1 + drawn.size))
 
 

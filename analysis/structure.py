@@ -78,7 +78,7 @@ def structure(
     costs = [row["delta_cost"] for row in alike if row["delta_cost"] is not None]
     none = "no two configurations are the same procedure" if not alike else "none of the identical pairs is scored"
     return Structure(
-        groups=_groups(names, {frozenset((row["first"], row["second"])) for row in alike}),
+        groups=cliques(names, {frozenset((row["first"], row["second"])) for row in alike}),
         table=pl.DataFrame(rows, schema=_SCHEMA),
         noise_floor=float(np.mean(deltas)) if deltas else None,
         cost_floor=float(np.mean(costs)) if costs else None,
@@ -97,7 +97,7 @@ def _graphs(frame: pl.DataFrame) -> dict[str, dict[str, tuple[str, ...]]]:
     return found
 
 
-def _groups(names: list[str], alike: set[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
+def cliques(names: list[str], alike: set[frozenset[str]]) -> tuple[tuple[str, ...], ...]:
     left, groups = list(names), []
     while left:
         group = [left[0]]
