@@ -12,12 +12,14 @@ from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
+from analysis.links import propose_links
 from flows.evaluation import open_evaluation
 from flows.markets import audit
 from flows.planning import plan, pull
 from flows.pulling import OVERLAP, pull_files, pull_markets
 from flows.study import load_study
 from ledger import Ledger, read
+from ledger.questions import questions_frame
 from market_data.errors import CoordevalError, DataError
 from market_data.http import FetchError, Patience
 from market_data.standin import Faults, GeneratedMarkets, polymarket_app
@@ -410,3 +412,24 @@ def test_forecastbench_rounds_come_from_their_files_and_a_second_time_nothing_ch
 def test_a_folder_that_holds_no_rounds_is_refused_with_what_it_must_hold(paths, tmp_path: Path, path):
     with Ledger.open(paths[0], purpose="test") as ledger, pytest.raises(CoordevalError, match="question_sets/"):
         pull_files(ledger, "forecastbench", tmp_path / path if path else None)
+
+
+def test_the_legs_that_exclude_each_other_are_those_that_the_venue_names(paths):
+    world = World()
+    pulled(paths[0], world)
+    markets = stored(paths[0], "markets")["market_id"].to_list()
+    cell = {"study_id": "abcd", "configuration": "c", "replicate": 0, "as_of": BEFORE, "identity": "{}"}
+    study = {"study_id": "abcd", "name": "all", "content": "{}", "source": "polymarket", "model": "m", "elements": "{}"}
+    cells = [cell | {"market_id": market, "forecast_id": market} for market in markets]
+    with Ledger.open(paths[0], purpose="test") as ledger:
+        ledger.write_all({"studies": [study | {"simulated": False, "created_at": BEFORE}], "cells": cells})
+    frame = questions_frame(read(paths[0]), "all")
+    assert set(frame["market_id"]) == set(markets)
+    groups: dict[str, set[str]] = {}
+    for i in world.within():
+        row = world.row(i)
+        if row["conditionId"] in markets and row.get("negRiskMarketID"):
+            groups.setdefault(row["negRiskMarketID"], set()).add(row["conditionId"])
+    linked = propose_links(frame).table.filter(kind="exclusive").group_by("link_id").agg("market_id")
+    assert {frozenset(legs) for legs in linked["market_id"]} == {frozenset(g) for g in groups.values() if len(g) > 1}
+    assert linked.height > 20
