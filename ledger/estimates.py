@@ -47,3 +47,34 @@ def lone_draws(reader: Reader, study: str, configurations: list[str]) -> pl.Data
     One row per draw: draw_id, market_id, replicate, probability, cost_usd (in full; null where a price is not known).
     """
     return reader.query(_ALONE, [reader.study(study).study_id, configurations])
+
+
+_OPENINGS = """
+    WITH asked AS (
+        SELECT forecast_id, ask, min_by(draw_id, turn) AS first_draw, max_by(draw_id, turn) AS draw_id,
+            CASE WHEN count(*) = count(attributed_micro_usd) THEN sum(attributed_micro_usd) / 1e6 END AS cost_usd
+        FROM calls GROUP BY forecast_id, ask
+    )
+    SELECT c.configuration, c.market_id, coalesce(m.event_id, c.market_id) AS event_id, c.replicate, e.ask, e.kind,
+        d.request_id, a.draw_id, e.probability, CAST(o.value AS TINYINT) AS outcome, c.market_price, a.cost_usd,
+        f.probability AS forecast
+    FROM cells c JOIN forecasts f USING (forecast_id) JOIN estimates e USING (forecast_id)
+        JOIN asked a USING (forecast_id, ask) JOIN draws d ON d.draw_id = a.first_draw
+        LEFT JOIN markets m ON m.market_id = c.market_id
+        LEFT JOIN current_outcomes o ON o.market_id = c.market_id
+    WHERE c.study_id = ? AND e.round = 0
+        AND NOT EXISTS (FROM messages s WHERE s.forecast_id = e.forecast_id AND s.to_ask = e.ask)
+    ORDER BY c.configuration, c.market_id, c.replicate, e.ask
+"""
+
+
+def openings_frame(reader: Reader, study: str) -> pl.DataFrame:
+    """One row per ask of a study (name or id) that was shown nothing that others said: how each configuration begins.
+
+    Columns: configuration, market_id, event_id, replicate, ask, kind (estimate, report or failed), request_id (hash of the
+    first request's bytes, system prompt and all), draw_id (of the reply that gave the estimate; two rows that share it have
+    one and the same reply), probability (null but for an estimate), outcome, market_price, cost_usd (of the ask, in full;
+    null where a price is not known), forecast (the cell's last word; null where it failed). An ask that no call was stored
+    for is not there. What `analysis.openings` starts from. Raises LedgerError where there is no such study.
+    """
+    return reader.query(_OPENINGS, [reader.study(study).study_id])

@@ -11,12 +11,14 @@ from rich.console import Console
 
 from analysis import leaderboard
 from analysis.compute_matched import plain_sampling
+from analysis.openings import openings
 from flows.importing import import_dataset
 from flows.run import Steps, run_steps
 from flows.scoring import score
 from flows.study import load_study
 from ledger import read
-from ledger.estimates import lone_draws
+from ledger.estimates import lone_draws, openings_frame
+from ledger.questions import questions_frame
 from market_data.errors import CoordevalError
 from market_data.traces100 import CONFIGURATIONS, NAME, install
 from tests.flows.conftest import ROOT
@@ -150,3 +152,47 @@ def test_draws_that_configurations_share_count_once(study_file, tmp_path):
     draws = lone_draws(read(path), "small", ["single_agent", "independent_ensemble", "peer_critique_debate"])
     assert draws["draw_id"].n_unique() == draws.height
     assert draws.group_by("market_id", "replicate").len()["len"].max() == 3
+
+
+def test_three_published_configurations_begin_with_the_same_bytes_and_differ_more_than_most_pairs_in_the_end(ledger_path):
+    """System and user prompt alike; the dataset does not record tools and sampling parameters beside them."""
+    reader = read(ledger_path)
+    frame = openings_frame(reader, NAME)
+    keys = reader.query(
+        "SELECT DISTINCT json_keys(request) AS keys FROM draws d JOIN calls c USING (draw_id) WHERE c.ask = 0"
+    )
+    assert ["systemPrompt", "userPrompt"] in keys["keys"].to_list()
+    found = openings(frame, n=2000)
+    group = found.groups.row(0, named=True)
+    assert group["configurations"] == ["consensus_alignment", "independent_ensemble", "peer_critique_debate"]
+    assert found.groups.height == 1
+    assert group["n_markets"] == 98
+    assert np.mean(group["brier"]) == pytest.approx(0.168629, abs=5e-7), "E_1 of plain sampling, statistics.md"
+    same = found.pairs.filter("same")
+    assert same["n_same"].to_list() == [100, 98, 98]
+    assert same["n_shared_draws"].to_list() == [0, 0, 0], "each configuration was sampled on its own"
+    assert found.pairs.filter(~pl.col("same"))["n_same"].to_list() == [0] * 7
+    assert (found.largest, found.exceeds, found.compared) == (pytest.approx(0.021771, abs=5e-7), 7, 10)
+
+
+def test_openings_of_our_own_runs_share_their_draws_and_are_no_test(study_file, tmp_path):
+    path = tmp_path / "l.duckdb"
+    run(study_file(), path)
+    frame = openings_frame(read(path), "small")
+    assert frame.group_by("configuration", "market_id", "replicate").len()["len"].max() == 3
+    assert frame.filter(pl.col("request_id").is_null()).is_empty()
+    found = openings(frame, n=50)
+    assert found.groups["configurations"][0].to_list() == [
+        *("consensus_alignment", "independent_ensemble"),
+        *("peer_critique_debate", "single_agent"),
+    ]
+    assert all("shared draws" in reason for reason in found.pairs["reason"])
+    assert found.largest is None
+
+
+def test_the_questions_of_a_study_come_with_the_venue_s_word_that_they_exclude_each_other(ledger_path):
+    reader = read(ledger_path)
+    frame = questions_frame(reader, NAME)
+    assert frame.columns == ["market_id", "event_id", "question", "scheduled_close", "as_of", "neg_risk_id"]
+    assert (frame.height, frame["event_id"].n_unique()) == (100, 90)
+    assert frame["neg_risk_id"].null_count() == 100, "the dataset does not say it"
