@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from analysis.answers import Answer, answers
+from analysis.binning import BIN_CHOICES, Binning, binning
 from analysis.bootstrap import COVERAGE, MEASURES, METHODS, PRICE, Bootstrap, bootstrap
 from analysis.checks import AnalysisError
+from analysis.coherence import Coherence, coherence, project_exclusive, project_ladder
 from analysis.comparisons import Comparisons, Design, comparisons, holm, markets_needed, retrodesign, sign_flip
 from analysis.compute_matched import ComputeMatched, Curve, compute_matched, moments, plain_sampling
 from analysis.corp import Consistency, Corp, calibration_p_value, consistency, corp
@@ -31,18 +33,24 @@ from analysis.leaks import (
     sibling_reveals,
     training_cutoff,
 )
+from analysis.links import Links, propose_links
+from analysis.nulls import Nulls, nulls
+from analysis.openings import Openings, openings
 from analysis.pareto import Placement, pareto_frontier
 from analysis.replicates import Spread, compare, spread
 from analysis.resampling import Draws, Interval, Resamples, interval, measured, ratio
 from analysis.scores import Alpha, LogScore, Skill, alpha, base_rate, brier, log_score, skill
 from analysis.sequential import ConfidenceSequence, Sequences, confidence_sequence, e_values, sequences
+from analysis.shrinkage import Shrunk, shrink
 from analysis.structure import Structure, structure
+from analysis.subgroups import Subgroups, subgroups
 from analysis.variance import Variance, detectable, variance
 
 if TYPE_CHECKING:
     from analysis.report import Report, build_report
 
 __all__ = [
+    "BIN_CHOICES",
     "COVERAGE",
     "MEASURES",
     "METHODS",
@@ -51,7 +59,9 @@ __all__ = [
     "Alpha",
     "AnalysisError",
     "Answer",
+    "Binning",
     "Bootstrap",
+    "Coherence",
     "Comparisons",
     "ComputeMatched",
     "ConfidenceSequence",
@@ -69,9 +79,12 @@ __all__ = [
     "Frontier",
     "Interval",
     "Leaderboard",
+    "Links",
     "LogScore",
     "Memorisation",
     "NullReliability",
+    "Nulls",
+    "Openings",
     "Placement",
     "Policy",
     "PriceCopying",
@@ -80,21 +93,25 @@ __all__ = [
     "Resamples",
     "Scored",
     "Sequences",
+    "Shrunk",
     "SiblingReveals",
     "Skill",
     "Split",
     "Spread",
     "Structure",
+    "Subgroups",
     "TrainingCutoff",
     "Variance",
     "alpha",
     "answers",
     "base_rate",
     "bin_index",
+    "binning",
     "bootstrap",
     "brier",
     "build_report",
     "calibration_p_value",
+    "coherence",
     "compare",
     "comparisons",
     "compute_matched",
@@ -118,19 +135,26 @@ __all__ = [
     "memorisation",
     "moments",
     "null_reliability",
+    "nulls",
+    "openings",
     "pareto_frontier",
     "plain_sampling",
     "price_copying",
+    "project_exclusive",
+    "project_ladder",
+    "propose_links",
     "ratio",
     "resamples_for",
     "retrodesign",
     "scored",
     "sequences",
+    "shrink",
     "sibling_reveals",
     "sign_flip",
     "skill",
     "spread",
     "structure",
+    "subgroups",
     "training_cutoff",
     "validated",
     "variance",
