@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from analysis.answers_predictions import on_predictions
 from analysis.answers_use import on_frontier, on_more, on_structure
 from analysis.compute_matched import LONE
 from analysis.findings import ALPHA, CONTRASTS, Findings
@@ -34,6 +35,7 @@ def answers(found: Findings, board: Leaderboard) -> tuple[Answer, ...]:
     asked: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("better", "Is any better than the market price, a single agent, plain sampling at the same cost?", _better(found)),
         ("differences", "Which differences exceed the noise floor and survive correction?", _differences(found)),
+        ("predictions", "Did what was predicted come true?", on_predictions(found)),
         ("calibration", "Where do calibration and discrimination differ?", _calibration(found, board)),
         ("frontier", "Which are on the frontier of cost and Brier score, and how surely?", on_frontier(found)),
         ("structure", "Which are one and the same procedure?", on_structure(found)),

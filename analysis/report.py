@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis import figures, figures_style
 from analysis.answers import Answer, answers
+from analysis.answers_predictions import rule
 from analysis.figures_matched import matched_curve
 from analysis.figures_reliability import CAPTION, reliability
 from analysis.figures_style import Look, Picture
@@ -21,6 +22,7 @@ from analysis.frames import Policy, Scored, scored
 from analysis.headline import HINDSIGHT, POLICIES, headline, missing, opening
 from analysis.leaderboard import REFERENCE, Leaderboard, leaderboard
 from analysis.numerals import number, usd
+from analysis.predictions import stated
 from analysis.replicates import spread
 from analysis.results import results, strict_json
 
@@ -32,7 +34,7 @@ class Report:
     """Everything that is shown about one study under one policy, made by `build_report`."""
 
     study: Mapping[str, Any]
-    """name, study_id, model, source, simulated, created_at, if stored hindsight; elements and content as JSON values."""
+    """name, study_id, model, source, simulated, created_at, elements, content; if known hindsight, forecasts_before."""
     board: Leaderboard
     findings: Findings
     opening: str
@@ -126,7 +128,7 @@ def build_report(
     simulated = board.simulated or bool(study["simulated"])
     hindsight = study.get("hindsight") is True
     look = figures_style.looks(made["configuration"])
-    found = find(made, kept, draws=draws, bins=bins, n=n, seed=seed)
+    found = find(made, kept, draws=draws, stated=stated(study), bins=bins, n=n, seed=seed)
     said = answers(found, board)
     pictures, panels = _draw(frame, board, kept, found, look, simulated) if board.n_markets else ((), ())
     pending = frame.height - made.height
@@ -234,7 +236,7 @@ def _templates() -> Environment:
         loader=PackageLoader("analysis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found.filters |= {"number": number, "usd": usd}
-    found.filters |= {"pretty": _pretty, "indented": _indented, "table": _keyed}
+    found.filters |= {"rule": rule, "pretty": _pretty, "indented": _indented, "table": _keyed}
     return found
 
 

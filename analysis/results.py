@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from analysis.answers import Answer, verdict
+from analysis.answers_predictions import row_nulls
 from analysis.checks import AnalysisError
 from analysis.findings import Findings
 from analysis.leaderboard import REFERENCE, Leaderboard
@@ -41,6 +42,7 @@ def results(
         for r in pairs
         if (why := {k: r["reason"] or "the test is not defined" for k, v in r.items() if v is None and k != "reason"})
     }
+    nulls |= {f"predictions/{i}": why for i, r in enumerate(found.predictions.table.to_dicts()) if (why := row_nulls(r))}
     settings: dict[str, Any] = {n: getattr(board, n) for n in ("bins", "edges", "epsilon", "resamples", "seed")}
     settings |= {"event_resamples": found.resamples, "event_resamples_corp": found.resamples_corp}
     return {
@@ -63,6 +65,12 @@ def results(
         "structure": _part(found.structure, "table"),
         "variance": _part(found.variance, "components", "forecasts", "noise"),
         "detectable": found.detectable.to_dicts(),
+        "predictions": {
+            "when": found.stated.when,
+            "prespecified": found.stated.prespecified,
+            "unscored": [{"claim": claim, "reason": reason} for claim, reason in found.stated.unscored],
+            **(_part(found.predictions, "table") or {}),
+        },
         "reasons": dict(found.reasons),
         "left_out": board.left_out.to_dicts(),
         "failures": failures,

@@ -25,7 +25,8 @@ def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "comm
     forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
     # what agents said before they saw each other is plain sampling: the curve that coordination has to beat
     draws = lone_draws(reader, stored.study_id, forecasts["configuration"].unique().to_list())
-    return build_report(forecasts, asdict(stored), policy=policy, draws=draws if draws.height else None)
+    facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
+    return build_report(forecasts, facts, policy=policy, draws=draws if draws.height else None)
 
 
 def report_directory(ledger_path: Path, report: Report) -> Path:

@@ -127,7 +127,7 @@ def test_holm(p, adjusted):
     assert holm(p) == [None if a is None else pytest.approx(a) for a in adjusted]
 
 
-QUESTIONS = ["better", "differences", "calibration", "frontier", "structure", "more"]
+QUESTIONS = ["better", "differences", "predictions", "calibration", "frontier", "structure", "more"]
 CASES = {
     "two replicates": synthetic(),
     "one replicate": synthetic(replicates=1),
