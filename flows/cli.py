@@ -138,20 +138,20 @@ def compare(
     first: Annotated[str, typer.Argument(help="A study's name or the start of its hash.")],
     second: Annotated[str, typer.Argument(help="Another one.")],
     ledger: LedgerOption = DEFAULT_LEDGER,
+    policy: Annotated[Policy, typer.Option(help="What is done about missing forecasts.")] = Policy.common,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words and a table.")] = False,
 ) -> None:
     """Compare two studies on the markets that both forecast as of the same moment, saying what that overlap is."""
-    from flows.cli_markets import print_frame
+    from analysis.results import strict_json
     from flows.comparing import compare as compared
+    from flows.comparing_terminal import print_compared
     from ledger import read
 
-    found = compared(read(ledger), first, second)
-    for label in found.labels:
-        console.print(label, style="bold red", markup=False)
-    console.print(found.overlap, markup=False, highlight=False)
-    print_frame(found.table.select("first", "second", "delta", "low", "high", "noise_floor", "ratio", "p_value", "p_holm"))
-    console.print(
-        "Δ: first − second, negative if the first is better; interval and p by resampling events; Holm over all pairs."
-    )
+    found = compared(read(ledger), first, second, policy=policy.value)
+    if as_json:
+        typer.echo(strict_json(found.as_json()), nl=False)
+    else:
+        print_compared(found, console)
 
 
 @app.command()
