@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from analysis.answers_coordination import on_coordination, on_market
+from analysis.answers_predictions import on_predictions
 from analysis.answers_trust import on_trust
 from analysis.answers_use import on_frontier, on_more, on_structure
 from analysis.compute_matched import LONE
@@ -38,6 +39,7 @@ def answers(found: Findings, deeper: Diagnostics, board: Leaderboard) -> tuple[A
         ("better", "Is any better than the market price, a single agent, plain sampling at the same cost?", _better(found)),
         ("coordination", "What did coordination itself add or destroy?", on_coordination(deeper)),
         ("differences", "Which differences exceed the noise floor and survive correction?", _differences(found)),
+        ("predictions", "Did what was predicted come true?", on_predictions(found)),
         ("calibration", "Where do calibration and discrimination differ?", _calibration(found, board)),
         ("frontier", "Which are on the frontier of cost and Brier score, and how surely?", on_frontier(found)),
         ("structure", "Which are one and the same procedure?", on_structure(found)),

@@ -61,7 +61,8 @@ _WHY: Final = {
     **dict.fromkeys(("rel_corrected", "res_corrected"), "no bin holds two forecasts of a replicate: the bias is unknown"),
     "unc_corrected": "one forecast in a replicate: a variance needs two",
 }
-_FLOOR: Final = ("rel", "res", "wbv", "mcb", "dsc")  # cannot be negative
+FLOOR: Final = ("rel", "res", "wbv", "mcb", "dsc")
+"""Measures that cannot be negative."""
 _COLUMNS = 20_000_000  # numbers held at a time of the right side of a product
 
 
@@ -152,7 +153,7 @@ def bootstrap(
                     continue
                 value = float(drawn.estimate[m, c])
                 found = interval(drawn, source, c, method=method, events=own[c], level=level)
-                if measure in _FLOOR:
+                if measure in FLOOR:
                     found = _above_zero(found, value)
                 reason = _WHY[names[source]] if np.isnan(drawn.estimate[source, c]) else found.reason
                 ends = (None if np.isnan(value) else value, found.low, found.high, found.sd)

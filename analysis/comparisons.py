@@ -1,6 +1,6 @@
 """Every pair of configurations, and each against the market price: what differs, how surely, what it takes to know."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import ceil, inf
@@ -76,12 +76,14 @@ def comparisons(
     alpha: float = 0.05,
     wanted_power: float = 0.8,
     control: float | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> Comparisons:
     """All pairs, each market the mean of its replicates. `n` resamples and sign flips, the same for every pair, from `seed`.
 
     `margin` is in Brier points; `effect` is the true difference at which Type S and Type M are told: if not given, the
     margin, which is the smallest that matters, and never the one that was seen. `control` is the noise floor where nothing
-    was sampled twice, such as `analysis.structure.Structure.noise_floor`.
+    was sampled twice, such as `analysis.structure.Structure.noise_floor`. `groups` (configuration -> group): only pairs
+    across two groups are compared and corrected for, such as those of two studies; not the market price, which is in none.
 
     Raises:
         AnalysisError: nothing is scored, or an option is out of its range.
@@ -96,6 +98,9 @@ def comparisons(
     sample = grid(scored)
     names, errors = sample.configurations, sample.errors()
     pairs = list(combinations(range(len(names)), 2))
+    if groups is not None:
+        of = [groups.get(name) for name in names]
+        pairs = [(i, j) for i, j in pairs if None not in (of[i], of[j]) and of[i] != of[j]]
     replicated = spread(scored)
     floor = control if replicated.noise_floor is None else replicated.noise_floor
     rows: list[dict[str, Any]] = []

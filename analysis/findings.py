@@ -8,11 +8,12 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from analysis.bootstrap import Bootstrap, bootstrap
+from analysis.bootstrap import MEASURES, Bootstrap, bootstrap
 from analysis.comparisons import Comparisons, comparisons
 from analysis.compute_matched import LONE, ComputeMatched, compute_matched
 from analysis.frames import Scored
 from analysis.frontier import Frontier, frontier
+from analysis.predictions import Stated, Verdicts, verdicts
 from analysis.record import NOTHING, Record
 from analysis.structure import Structure, structure
 from analysis.variance import Variance, detectable, variance
@@ -45,6 +46,8 @@ class Findings:
     variance: Variance | None
     detectable: pl.DataFrame
     """markets, replicates, delta, reason: of this study's own size, at 5% divided by the number of pairs."""
+    stated: Stated
+    predictions: Verdicts
     floor_source: str | None
     """`replicates`, or `control` where only configurations that are one procedure tell what noise is."""
     resamples: int
@@ -65,6 +68,7 @@ def find(
     kept: Scored,
     *,
     record: Record = NOTHING,
+    stated: Stated | None = None,
     bins: int = 10,
     n: int | None = None,
     seed: int = 0,
@@ -73,6 +77,7 @@ def find(
 
     Where `record.control` is not held, nothing that compares configurations is given: each of them with the market price
     still is. `record.draws` make the curve of plain sampling.
+    `stated`: the study's predictions, see `analysis.predictions.stated`.
 
     Raises:
         AnalysisError: the frame breaks a rule.
@@ -103,6 +108,8 @@ def find(
             reasons["noise_floor"] = "no configuration was sampled twice, and no two are the same procedure"
         if parts["detectable"].is_empty():
             reasons["detectable"] = "fewer than two markets have every configuration that calls a model"
+    parts["stated"] = stated = stated or Stated()
+    parts["predictions"] = _judged(stated, kept, [parts["measures"], parts["corp"]], n=count, seed=seed)
     if record.control is not None and record.control.held is False:
         _withhold(parts, reasons, ", ".join(field.name for field in record.control.differences))
     return Findings(**parts, resamples=count, resamples_corp=corp_count, seed=seed, reasons=reasons)
@@ -159,6 +166,14 @@ def _scored(
         "detectable": smallest,
         "floor_source": "replicates" if repeated else "control" if control is not None else None,
     }
+
+
+def _judged(stated: Stated, kept: Scored, parts: list[Bootstrap | None], *, n: int, seed: int) -> Verdicts:
+    """The verdicts from what is measured anyway; the measures against the market are so only where one is predicted."""
+    measured = [part for part in parts if part]
+    if measured and any(prediction.measure in MEASURES["market"] for prediction in stated.predictions):
+        measured.append(bootstrap(kept, families=["market"], n=n, seed=seed))
+    return verdicts(stated.predictions, *measured, level=1 - ALPHA)
 
 
 def _contrasts(found: Bootstrap) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Predictions stated before a study ran, and what became of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy.special import ndtri, stdtr
 
-from analysis.bootstrap import MEASURES, METHODS, Bootstrap
+from analysis.bootstrap import FLOOR, MEASURES, METHODS, PRICE, Bootstrap
 from analysis.checks import Floats
 from analysis.comparisons import holm
 from analysis.resampling import Draws, Method, interval
@@ -20,10 +20,11 @@ UNDECIDED: Final[Verdict] = "undecided at this N"
 KNOWN: Final = tuple(measure for family in MEASURES.values() for measure in family)
 # The true value of a binned component rests on its unbiased estimate.
 _FROM: Final = {"rel": "rel_corrected", "res": "res_corrected"}
-_TEXT: Final = ("claim", "measure", "of", "than", "direction", "verdict", "reason")
+_AGAINST_PRICE: Final = ("alpha", "skill_market")  # the market price has none against itself
+_TEXT: Final = ("claim", "measure", "of", "than", "direction", "source", "verdict", "reason")
 COLUMNS: Final = (
-    *("claim", "measure", "of", "than", "value", "direction", "estimate", "low", "high", "probability"),
-    *("verdict", "p_value", "p_holm", "stands", "reason"),
+    *("claim", "measure", "of", "than", "value", "direction", "source", "estimate", "low", "high", "probability"),
+    *("resamples", "verdict", "p_value", "p_holm", "stands", "reason"),
 )
 
 
@@ -41,6 +42,8 @@ class Prediction(BaseModel):
     """A configuration, or "market price"."""
     value: float | None = None
     direction: Literal["lower", "higher"]
+    source: str | None = Field(default=None, min_length=1)
+    """Who stated it first, if it was not the author of the study, such as a publication."""
 
     @field_validator("measure")
     @classmethod
@@ -55,7 +58,58 @@ class Prediction(BaseModel):
             raise ValueError(f"prediction {self.claim!r}: give either than (a configuration) or value (a number)")
         if self.than == self.of:
             raise ValueError(f"prediction {self.claim!r}: than is {self.than!r} itself; name another configuration")
+        if self.measure in _AGAINST_PRICE and PRICE in (self.of, self.than):
+            raise ValueError(
+                f"prediction {self.claim!r}: {self.measure} is measured against the {PRICE}; it has none itself"
+            )
         return self
+
+    @property
+    def rule(self) -> tuple[Any, ...]:
+        """What is tested, whatever it is called."""
+        return self.measure, self.of, self.than, self.value, self.direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """The predictions that stand in a study's content, and whether they can count as stated before it ran."""
+
+    predictions: tuple[Prediction, ...] = ()
+    unscored: tuple[tuple[str, str], ...] = ()
+    """(claim, why no rule can be made of it), where the predictions were taken from a text."""
+    prespecified: bool | None = None
+    """None: there is none, or it is not known."""
+    when: str = "No prediction was stated"
+    """A clause for people: by whom and when."""
+
+
+def stated(study: Mapping[str, Any]) -> Stated:
+    """What `study` states. Its `content` (JSON values) may hold `predictions`; where it is `published` they are not its own.
+
+    A study that was given its predictions late is another study, by its hash, but shares the forecasts of the first one:
+    `forecasts_before` says how many of its forecasts were stored before the study itself was, so before its predictions.
+    """
+    content = study["content"] if isinstance(study["content"], Mapping) else {}
+    if not (rows := content.get("predictions")):
+        return Stated()
+    before = study.get("forecasts_before")
+    prespecified: bool | None
+    if "published" in content:
+        prespecified = False
+        when = "Stated by the publication in words, made rules here when its results were known: not pre-specified"
+    elif before is None:
+        prespecified, when = None, "Part of the study's hash; whether any forecast is older is not known here"
+    elif before:
+        prespecified = False
+        when = f"Stated when {before:,} of the forecasts were stored already: not pre-specified for these"
+    else:
+        prespecified, when = True, "Stated before the first forecast was stored, as part of the study's hash"
+    return Stated(
+        predictions=tuple(Prediction.model_validate(row) for row in rows),
+        unscored=tuple((row["claim"], row["reason"]) for row in content.get("predictions_unscored", [])),
+        prespecified=prespecified,
+        when=when,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,41 +120,50 @@ class Verdicts:
     """One row per prediction; see COLUMNS.
 
     `estimate`: measure of `of` − that of `than` (or − `value`), with its interval. `probability`: share of the resamples in
-    the direction predicted. `verdict`: upheld where the interval lies in the direction predicted, not upheld where it lies
-    in the other, else undecided. `p_value`: the largest 1 − level at which the interval still reaches 0 from the side
-    predicted; `p_holm`: for all predictions of the study. `stands`: upheld, and p_holm ≤ 1 − level; null where undefined.
+    the direction predicted, of `resamples`. `verdict`: upheld where the interval lies in the direction predicted, not upheld
+    where it lies in the other, else undecided. `p_value`: the largest 1 − level at which the interval still reaches 0 from
+    the side predicted; `p_holm`: for all predictions of the study. `stands`: upheld, and p_holm ≤ 1 − level; null where
+    undefined.
     """
     n_markets: int
     n_events: int
-    n: int
-    seed: int
+    seed: int | None
+    """None where nothing was drawn."""
     level: float
 
 
-def verdicts(predictions: Sequence[Prediction], found: Bootstrap) -> Verdicts:
+def verdicts(predictions: Sequence[Prediction], *found: Bootstrap, level: float = 0.95) -> Verdicts:
     """The verdicts from the draws of `analysis.bootstrap.bootstrap`, which are paired: a difference is of the same events.
+
+    Families may come from bootstraps of their own, of the same cells and level: a prediction is about one measure, so it is
+    judged by the one that has it, and `resamples` says how many draws that was. Without any, nothing is scored.
 
     A measure keeps the interval method of `METHODS`; a difference of REL or RES is one of the corrected ones. A prediction
     on what was not measured is undecided with its reason, and is not counted in the correction.
     """
+    if found:
+        level = found[0].level
     rows = [_judged(prediction, found) for prediction in predictions]
     for row, adjusted in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
         if adjusted is not None:
-            row["stands"] = row["verdict"] == "upheld" and adjusted <= 1 - found.level + 1e-12
-    schema: dict[str, Any] = {c: pl.String if c in _TEXT else pl.Float64 for c in COLUMNS} | {"stands": pl.Boolean}
+            row["stands"] = row["verdict"] == "upheld" and adjusted <= 1 - level + 1e-12
+    schema: dict[str, Any] = {c: pl.String if c in _TEXT else pl.Float64 for c in COLUMNS}
+    schema |= {"stands": pl.Boolean, "resamples": pl.Int64}
     return Verdicts(
         table=pl.DataFrame([{column: row.get(column) for column in COLUMNS} for row in rows], schema=schema),
-        n_markets=found.n_markets,
-        n_events=found.n_events,
-        n=found.n,
-        seed=found.seed,
-        level=found.level,
+        n_markets=found[0].n_markets if found else 0,
+        n_events=found[0].n_events if found else 0,
+        seed=found[0].seed if found else None,
+        level=level,
     )
 
 
-def _judged(prediction: Prediction, found: Bootstrap) -> dict[str, Any]:
+def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str, Any]:
     row: dict[str, Any] = {**prediction.model_dump(), "verdict": UNDECIDED, "p_value": None}
+    if not bootstraps:
+        return row | {"reason": "nothing is scored"}
+    found = next((part for part in bootstraps if prediction.measure in part.draws), bootstraps[0])
     values = {(c, m): x for c, m, x in found.table.select("configuration", "measure", "estimate").iter_rows()}
     measure = _FROM.get(prediction.measure, prediction.measure)
     estimate, draws = -(prediction.value or 0.0), np.zeros(found.n) - (prediction.value or 0.0)
@@ -116,9 +179,11 @@ def _judged(prediction: Prediction, found: Bootstrap) -> dict[str, Any]:
     method = METHODS[measure]
     drawn = Draws(estimate=np.array([[estimate]]), resampled=draws[:, None, None], left_out=None)
     reached = interval(drawn, 0, 0, method=method, events=found.n_events, level=found.level)
-    row |= {"estimate": estimate, "low": reached.low, "high": reached.high}
+    row |= {"estimate": estimate, "low": reached.low, "high": reached.high, "resamples": found.n}
     if reached.low is None or reached.high is None:
         return row | {"reason": f"low, high, probability: {reached.reason}"}
+    if prediction.value is not None and prediction.measure in FLOOR:  # what is at least 0 is at least −value apart from it
+        row["low"] = max(reached.low, min(-prediction.value, estimate))
     sign = 1 if prediction.direction == "higher" else -1
     ends = sorted((sign * reached.low, sign * reached.high))
     toward = sign * _moved(draws[~np.isnan(draws)], estimate, method=method, sign=sign)

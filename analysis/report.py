@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis import figures, figures_style
 from analysis.answers import Answer, answers
+from analysis.answers_predictions import rule
 from analysis.control import Control
 from analysis.coordination import aggregations
 from analysis.diagnostics import RESAMPLES, Diagnostics, diagnose
@@ -24,6 +25,7 @@ from analysis.frames import Policy, Scored, scored
 from analysis.headline import HINDSIGHT, POLICIES, headline, missing, opening, uncontrolled_by
 from analysis.leaderboard import REFERENCE, Leaderboard, leaderboard
 from analysis.numerals import number, usd
+from analysis.predictions import stated
 from analysis.record import NOTHING, Record
 from analysis.replicates import spread
 from analysis.results import results, strict_json
@@ -36,7 +38,7 @@ class Report:
     """Everything that is shown about one study under one policy, made by `build_report`."""
 
     study: Mapping[str, Any]
-    """name, study_id, model, source, simulated, created_at, if stored hindsight; elements and content as JSON values."""
+    """name, study_id, model, source, simulated, created_at, elements, content; if known hindsight, forecasts_before."""
     board: Leaderboard
     findings: Findings
     diagnostics: Diagnostics
@@ -150,7 +152,7 @@ def build_report(
     hindsight = study.get("hindsight") is True
     look = figures_style.looks(made["configuration"])
     record = replace(record, aggregation={**aggregations(study["elements"]), **record.aggregation})
-    found = find(made, kept, record=record, bins=bins, n=n, seed=seed)
+    found = find(made, kept, record=record, stated=stated(study), bins=bins, n=n, seed=seed)
     deeper = diagnose(made, kept, record, n=min(RESAMPLES, found.resamples), seed=seed)
     said = answers(found, deeper, board)
     control = record.control
@@ -264,7 +266,7 @@ def _templates() -> Environment:
         loader=PackageLoader("analysis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found.filters |= {"number": number, "usd": usd}
-    found.filters |= {"pretty": _pretty, "indented": _indented, "table": _keyed, "pairs": _pairs}
+    found.filters |= {"rule": rule, "pretty": _pretty, "indented": _indented, "table": _keyed, "pairs": _pairs}
     return found
 
 

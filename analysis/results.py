@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from analysis.answers import Answer, verdict
+from analysis.answers_predictions import row_nulls
 from analysis.checks import AnalysisError
 from analysis.diagnostics import Diagnostics
 from analysis.findings import Findings
@@ -44,6 +45,7 @@ def results(
         for r in pairs
         if (why := {k: r["reason"] or "the test is not defined" for k, v in r.items() if v is None and k != "reason"})
     }
+    nulls |= {f"predictions/{i}": why for i, r in enumerate(found.predictions.table.to_dicts()) if (why := row_nulls(r))}
     settings: dict[str, Any] = {n: getattr(board, n) for n in ("bins", "edges", "epsilon", "resamples", "seed")}
     settings |= {"event_resamples": found.resamples, "event_resamples_corp": found.resamples_corp}
     settings |= {"event_resamples_diagnostics": deeper.resamples}
@@ -73,6 +75,12 @@ def results(
         "influence": None if deeper.influence is None else _influence(deeper),
         "missing_bounds": None if deeper.bounds is None else deeper.bounds.to_dicts(),
         "sequences": None if deeper.sequences is None else deeper.sequences.table.to_dicts(),
+        "predictions": {
+            "when": found.stated.when,
+            "prespecified": found.stated.prespecified,
+            "unscored": [{"claim": claim, "reason": reason} for claim, reason in found.stated.unscored],
+            **(_part(found.predictions, "table") or {}),
+        },
         "reasons": {**found.reasons, **deeper.reasons},
         "left_out": board.left_out.to_dicts(),
         "failures": failures,

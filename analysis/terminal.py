@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.answers_predictions import rule
 from analysis.leaderboard import REFERENCE
 from analysis.numerals import number, usd
 
@@ -37,6 +38,8 @@ def print_report(report: "Report", console: Console) -> None:
     console.print()
     console.print(_leaderboard(report))
     results = report.results()
+    if results["predictions"]["table"]:
+        console.print(_predictions(results["predictions"]))
     pairs = results["comparisons"]
     if pairs:
         console.print(_comparisons(pairs, results["noise_floor"], report.findings.resamples))
@@ -83,6 +86,24 @@ def _leaderboard(report: "Report") -> Table:
     table.caption = Text(
         "* on the frontier of cost and Brier score. spread: between replicates. USD: per market. n/a: see the notes"
     )
+    table.caption_justify = "left"
+    return table
+
+
+def _predictions(foretold: dict[str, Any]) -> Table:
+    table = _table(
+        "Predictions. Δ: with its interval; toward: share of the resamples in the direction predicted",
+        *("prediction", "Δ", "interval", "toward", "p, Holm"),
+    )
+    for row in foretold["table"]:
+        toward = "n/a" if row["probability"] is None else f"{row['probability']:.0%}"
+        p = "n/a" if row["p_holm"] is None else f"{row['p_holm']:.3f}"
+        stands = {True: ", stands", False: ", does not stand", None: ""}[
+            row["stands"] if row["verdict"] == "upheld" else None
+        ]
+        numbers = (_short(row["estimate"]), _span(row["low"], row["high"], 3), toward, p)
+        table.add_row(Text(f"{rule(row)}: {row['verdict']}{stands}"), *numbers)
+    table.caption = Text(f"{foretold['when']}. REL, RES: corrected for bias. stands: after correction")
     table.caption_justify = "left"
     return table
 

@@ -14,7 +14,7 @@ from analysis.bootstrap import Grid, grid
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
 from analysis.replicates import spread
-from analysis.resampling import Resamples, interval, measured, ratio
+from analysis.resampling import Interval, Resamples, interval, measured, no_interval, ratio
 
 COMPONENTS: Final = ("market", "configuration", "market × configuration", "replicate")
 
@@ -42,6 +42,9 @@ class Variance:
     """Harmonic mean over their cells."""
     difference: float | None
     """Half the variance of one market's difference between two configurations, mean over the pairs."""
+    difference_low: float | None
+    """Its interval; None where `difference` is, or where there are too few events for one."""
+    difference_high: float | None
     design_effect: float | None
     """By how much the correlation of markets of one event multiplies the variance of a mean difference."""
     n: int
@@ -64,15 +67,14 @@ def variance(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 0
         AnalysisError: nothing is scored.
     """
     sample = grid(scored)
-    between = spread(scored)
-    sampled = [name for name, asked in between.table.select("configuration", "sampled").iter_rows() if asked]
+    sampled = [name for name, asked in spread(scored).table.select("configuration", "sampled").iter_rows() if asked]
     picked = [c for c, name in enumerate(sample.configurations) if name in sampled]
     errors = (sample.p[:, picked] - sample.y[:, None, None]) ** 2
     noise = _noise(sampled, sample.replicates, errors)
     whole = ~np.any(np.all(np.isnan(errors), axis=2), axis=1) if picked else np.zeros(len(sample.markets), dtype=bool)
     counts = np.sum(~np.isnan(errors), axis=2)
     deltas = noise["delta"].to_numpy()
-    rows, half, design = _components(sample, errors, whole, n=n, seed=seed, level=level)
+    rows, half, between, design = _components(sample, errors, whole, n=n, seed=seed, level=level)
     return Variance(
         components=pl.DataFrame(rows, schema=_schema("component", ("variance", "low", "high", "estimate"))),
         forecasts=_forecasts(sampled, sample.p[:, picked]),
@@ -82,6 +84,8 @@ def variance(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 0
         n_markets=int(whole.sum()),
         replicates=float(1 / np.mean(1 / counts[whole])) if whole.any() else 0.0,
         difference=half,
+        difference_low=between.low,
+        difference_high=between.high,
         design_effect=design,
         n=n,
         seed=seed,
@@ -129,13 +133,13 @@ def detectable(
 
 def _components(
     sample: Grid, errors: Floats, whole: Any, *, n: int, seed: int, level: float
-) -> tuple[list[dict[str, Any]], float | None, float | None]:
-    """The rows of `Variance.components`, half the variance of a difference, and the design effect."""
+) -> tuple[list[dict[str, Any]], float | None, Interval, float | None]:
+    """The rows of `Variance.components`, half the variance of a difference with its interval, and the design effect."""
     if not whole.any():
         reason = (
             "no configuration that calls a model is scored" if not errors.shape[1] else "no market has every configuration"
         )
-        return [{"component": name, "reason": reason} for name in COMPONENTS], None, None
+        return [{"component": name, "reason": reason} for name in COMPONENTS], None, no_interval(reason), None
     b = errors.shape[1]
     there = ~np.isnan(errors)
     count = there.sum(axis=2)
@@ -186,14 +190,15 @@ def _components(
             | {"estimate": estimate, "reason": "; ".join(reasons) or None}
         )
     half = float(drawn.estimate[4, 0])
+    ends = interval(drawn, 4, 0, method="centred", events=events, level=level)
     if np.isnan(half):
-        return rows, None, None
+        return rows, None, ends, None
     d = np.stack([x[:, i] - x[:, j] for i, j in combinations(range(b), 2)], axis=1)
     apart = np.where(whole[:, None], d - d[whole].mean(axis=0), 0)
     alone, together = np.sum(apart**2), np.sum(sample.by_event(apart) ** 2)
     corrected = together * events / (events - 1) if events > 1 else np.nan
     design = float(corrected / (alone * whole.sum() / (whole.sum() - 1))) if alone > 0 and events > 1 else None
-    return rows, half, design
+    return rows, half, ends, design
 
 
 def _forecasts(names: Sequence[str], p: Floats) -> pl.DataFrame:

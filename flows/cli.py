@@ -89,25 +89,69 @@ def report(
     publish(ledger, score(ledger, study, policy=policy.value), console)
 
 
+@app.command("plan")
+def plan_(
+    study: Annotated[str, typer.Argument(help="A stored study's name or hash, or a study file that may not have run yet.")],
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    markets: Annotated[str, typer.Option(help="Numbers of markets, separated by commas.")] = "100,200,400,800",
+    replicates: Annotated[str, typer.Option(help="Numbers of replicates, separated by commas.")] = "1,2,4",
+    configurations: Annotated[int | None, typer.Option(help="How many call a model; else those of the study.")] = None,
+    delta: Annotated[float, typer.Option(help="The true difference to see, in Brier points.")] = 0.005,
+    budget: Annotated[float | None, typer.Option(help="US dollars to spend.")] = None,
+    available_markets: Annotated[int | None, typer.Option(help="How many markets there are at most.")] = None,
+    alpha: Annotated[float, typer.Option(help="Level of all pairs together.")] = 0.05,
+    power: Annotated[float, typer.Option(help="The probability of seeing it that is wanted.")] = 0.8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words and a table.")] = False,
+) -> None:
+    """What a second study would see and cost, from a stored first one or, for a file that has not run, the simulator."""
+    from analysis.results import strict_json
+    from flows.first_study import first_study
+    from flows.power_plan import Wanted, power_plan
+    from flows.power_plan_terminal import print_plan
+
+    wanted = Wanted(
+        markets=_numbers("markets", markets),
+        replicates=_numbers("replicates", replicates),
+        configurations=configurations,
+        delta=delta,
+        budget_usd=budget,
+        available_markets=available_markets,
+        alpha=alpha,
+        power=power,
+    )
+    found = power_plan(first_study(study, ledger), wanted)
+    if as_json:
+        typer.echo(strict_json(found.as_json()), nl=False)
+    else:
+        print_plan(found, console)
+
+
+def _numbers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise CoordevalError(f"--{option} {text!r}: give whole numbers separated by commas, such as 100,200,400") from error
+
+
 @app.command()
 def compare(
     first: Annotated[str, typer.Argument(help="A study's name or the start of its hash.")],
     second: Annotated[str, typer.Argument(help="Another one.")],
     ledger: LedgerOption = DEFAULT_LEDGER,
+    policy: Annotated[Policy, typer.Option(help="What is done about missing forecasts.")] = Policy.common,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words and a table.")] = False,
 ) -> None:
     """Compare two studies on the markets that both forecast as of the same moment, saying what that overlap is."""
-    from flows.cli_markets import print_frame
+    from analysis.results import strict_json
     from flows.comparing import compare as compared
+    from flows.comparing_terminal import print_compared
     from ledger import read
 
-    found = compared(read(ledger), first, second)
-    for label in found.labels:
-        console.print(label, style="bold red", markup=False)
-    console.print(found.overlap, markup=False, highlight=False)
-    print_frame(found.table.select("first", "second", "delta", "low", "high", "noise_floor", "ratio", "p_value", "p_holm"))
-    console.print(
-        "Δ: first − second, negative if the first is better; interval and p by resampling events; Holm over all pairs."
-    )
+    found = compared(read(ledger), first, second, policy=policy.value)
+    if as_json:
+        typer.echo(strict_json(found.as_json()), nl=False)
+    else:
+        print_compared(found, console)
 
 
 @app.command()

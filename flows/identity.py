@@ -19,18 +19,19 @@ def changed_since(reader: Reader, loaded: LoadedStudy) -> str | None:
     ).to_dicts()
     if not known or any(row["study_id"] == loaded.id for row in known):
         return None
-    stored = dict(_flat(orjson.loads(known[0]["content"])))
-    now = dict(_flat(loaded.content))
-    changed = [
-        f"{key}: {stored.get(key, _ABSENT)} → {now.get(key, _ABSENT)}"
-        for key in sorted(stored | now)
-        if stored.get(key, _ABSENT) != now.get(key, _ABSENT)
-    ]
+    changed = [f"{key}: {was} → {now}" for key, was, now in differing(orjson.loads(known[0]["content"]), loaded.content)]
     return (
         f"this file is not the study {loaded.study.name!r} ({known[0]['study_id'][:8]}) that is locked since its first "
         f"forecast was stored; it differs in {'; '.join(changed)}. It runs as another study ({loaded.id[:8]}): what the two "
         "have in common is shared and not paid for again"
     )
+
+
+def differing(first: Any, second: Any) -> list[tuple[str, Any, Any]]:
+    """(dotted key, its value in the first, in the second) of every leaf in which two studies' contents differ."""
+    one, other = dict(_flat(first)), dict(_flat(second))
+    values = [(key, one.get(key, _ABSENT), other.get(key, _ABSENT)) for key in sorted(one | other)]
+    return [(key, was, now) for key, was, now in values if was != now]
 
 
 def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

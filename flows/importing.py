@@ -2,7 +2,7 @@
 
 What the publication recorded is kept as it stands: its prompts and replies, its broken tools' results, its costs. Its
 failed cells are failed rows with the recorded reason; the 0.5 that the publication scores for them is a policy of the
-report (`fallback_half`), not a forecast.
+report (`fallback_half`), not a forecast. What it predicted is part of the study, marked as not pre-specified.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from agents.messages import canonical, content_hash
 from agents.recorded import TRAILER
 from configurations.panel import call_graph
 from flows.evaluation import data_directory, version
+from flows.published_predictions import PREDICTIONS, UNSCORED
 from ledger import CellRows, Ledger, row_of
 from market_data.errors import CoordevalError, choose
 from market_data.traces100 import CHECKSUMS, NAME, CoordinationTraces, install, published_cells
@@ -33,7 +34,12 @@ def import_dataset(dataset: str, origin: Path | None, ledger_path: Path) -> str:
     if origin is not None and not origin.is_dir():
         raise CoordevalError(f"{origin} is not a folder; give the one that holds {NAME}'s markets.jsonl and traces/")
     directory = install(data_directory(ledger_path), origin)
-    content = {"published": NAME, "files": dict(CHECKSUMS)}
+    content = {
+        "published": NAME,
+        "files": dict(CHECKSUMS),
+        "predictions": list(PREDICTIONS),
+        "predictions_unscored": list(UNSCORED),
+    }
     study_id = content_hash("study/1", content)
     with Ledger.open(ledger_path, purpose=f"coordeval import {NAME}") as ledger:
         asyncio.run(_store(ledger, directory, study_id, content))

@@ -27,7 +27,8 @@ def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "comm
         study = str(known["study_id"][0])
     stored = reader.study(study)
     forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
-    return build_report(forecasts, asdict(stored), policy=policy, record=recorded(reader, stored.study_id, forecasts))
+    facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
+    return build_report(forecasts, facts, policy=policy, record=recorded(reader, stored.study_id, forecasts))
 
 
 def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:

@@ -1,4 +1,4 @@
-"""The study file: which markets, as of when, which model, tools, configurations, replicates and budget.
+"""The study file: which markets, as of when, which model, tools, configurations, replicates, predictions and budget.
 
 A study is identified by the hash of its content: all of it but `[run]` and `budget_usd`, which say how fast and how far a
 run goes, not what it finds. A changed file is another study; the forecasts and draws that the two have in common are
@@ -20,6 +20,8 @@ from agents.capabilities import check_sampling
 from agents.cell import Settings
 from agents.messages import content_hash
 from agents.toolbox import TOOLS
+from analysis.bootstrap import PRICE
+from analysis.predictions import Prediction
 from configurations import Configuration, Registry, load
 from market_data.errors import CoordevalError, choose
 from market_data.traces100 import NAME as TRACES
@@ -167,6 +169,8 @@ class Study(_Section):
     model: Annotated[SimulatedModelSection | RecordedModelSection | AnthropicModelSection, Field(discriminator="provider")]
     agents: AgentsSection = AgentsSection()
     configurations: tuple[ConfigurationEntry, ...] = Field(min_length=1)
+    predictions: tuple[Prediction, ...] = ()
+    """Stated before the study runs: part of its identity, so a changed prediction is another study."""
     plugins: tuple[str, ...] = ()
     budget_usd: Decimal | None = Field(default=None, gt=0)
     prices: dict[str, dict[str, Decimal]] = {}
@@ -193,6 +197,23 @@ class Study(_Section):
             raise ValueError(f"budget_usd = {self.budget_usd}: a {self.model.provider} model costs nothing; take it out")
         if self.model.provider == "recorded" and self.replicates > 1:
             raise ValueError(f"replicates = {self.replicates}: the recording was sampled once, so replicates must be 1")
+        return self
+
+    @model_validator(mode="after")
+    def _predictions_are_of_this_study(self) -> "Study":
+        known = [*(entry.key for entry in self.configurations), PRICE]
+        rules = [prediction.rule for prediction in self.predictions]
+        for i, prediction in enumerate(self.predictions):
+            for key, name in (("of", prediction.of), ("than", prediction.than)):
+                if name is not None and name not in known:
+                    raise ValueError(
+                        f"predictions.{i}.{key} = {name!r}: {choose('configuration of this study', name, known)}"
+                    )
+            if (first := rules.index(prediction.rule)) < i:
+                raise ValueError(
+                    f"predictions.{i}.claim = {prediction.claim!r}: it states the same rule as predictions.{first}; "
+                    "a rule is tested and corrected for once, so take one of them out"
+                )
         return self
 
     @property
@@ -234,7 +255,10 @@ class Study(_Section):
 
     def content(self) -> dict[str, Any]:
         """Everything that the study's hash is taken of."""
-        return self.model_dump(mode="json", exclude={"run", "budget_usd"})
+        content = self.model_dump(mode="json", exclude={"run", "budget_usd", "predictions"})
+        if self.predictions:  # a study that states none keeps the hash it had before predictions could be stated
+            content["predictions"] = [row.model_dump(mode="json", exclude_none=True) for row in self.predictions]
+        return content
 
 
 class LoadedStudy:
@@ -319,6 +343,7 @@ def _keys(parents: list[str]) -> list[str]:
         "evidence": [EvidenceSection],
         "model": [SimulatedModelSection, RecordedModelSection, AnthropicModelSection],
         "agents": [AgentsSection],
+        "predictions": [Prediction],
         "run": [RunSection],
         "as_of": [HoursBeforeClose, FractionOfLife, HoursBeforeResolution],
     }

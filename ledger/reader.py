@@ -120,6 +120,12 @@ class Reader:
         """
         return self.query(_FORECASTS, [self.study(study).study_id])
 
+    def forecasts_before(self, study: str) -> int:
+        """How many of a study's forecasts were stored before the study was: it shares them with one that ran earlier."""
+        count = "SELECT count(*) FROM cells JOIN forecasts f USING (forecast_id) JOIN studies s USING (study_id) "
+        found = self.query(f"{count} WHERE study_id = ? AND f.created_at < s.created_at", [self.study(study).study_id])
+        return int(found.item())
+
     def export_parquet(self, directory: str | Path) -> list[Path]:
         """Every table as `directory/TABLE.parquet`, all from one moment."""
         directory = Path(directory)

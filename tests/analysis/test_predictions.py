@@ -8,7 +8,7 @@ from reference import cell, made_up, recorded, recorded_frame, table
 from analysis import scored
 from analysis.bootstrap import PRICE, bootstrap
 from analysis.comparisons import comparisons, holm
-from analysis.predictions import KNOWN, UNDECIDED, Prediction, verdicts
+from analysis.predictions import KNOWN, UNDECIDED, Prediction, stated, verdicts
 
 
 def prediction(**changed) -> Prediction:
@@ -43,6 +43,7 @@ def pair(gap: float, *, markets: int = 60, seed: int = 0, noise: float = 0.1):
         pytest.param({"than": None, "value": float("nan")}, "finite", id="NaN"),
         pytest.param({"probability": 0.9}, "Extra inputs", id="an unknown field"),
         pytest.param({"claim": ""}, "at least 1", id="no claim"),
+        pytest.param({"measure": "alpha", "than": PRICE}, "has none itself", id="alpha of the market price"),
     ],
 )
 def test_a_prediction_that_cannot_be_judged_is_refused(changed, message):
@@ -150,6 +151,50 @@ def test_every_measure_of_the_bootstrap_can_be_predicted():
     rows = judged(made_up(), *(prediction(measure=m, of="c0", than="c1") for m in KNOWN), n=200)
     assert all(row["verdict"] in ("upheld", "not upheld", UNDECIDED) for row in rows)
     assert all(row["low"] is not None or row["reason"] for row in rows)
+
+
+def test_families_of_different_numbers_of_resamples_are_judged_each_by_its_own_and_corrected_together():
+    frame = scored(made_up())
+    asked = [prediction(measure=m, of="c0", than="c2") for m in ("brier", "mcb", "alpha")]
+    parts = [bootstrap(frame, families=[f], n=n) for f, n in (("brier", 900), ("corp", 300))]
+    table = verdicts(asked, *parts).table
+    assert table["resamples"].to_list() == [900, 300, None]
+    assert table["reason"].to_list() == [None, None, "alpha of 'c0' is not measured"]
+    alone = [verdicts([one], part).table["p_value"][0] for one, part in zip(asked, parts, strict=False)]
+    assert table["p_holm"].to_list() == holm([*alone, None])
+
+
+def test_without_anything_scored_every_prediction_is_undecided_and_says_so():
+    found = verdicts([prediction()])
+    assert found.table.select("verdict", "reason").rows() == [(UNDECIDED, "nothing is scored")]
+    assert (found.n_events, found.seed) == (0, None)
+
+
+def test_the_interval_against_a_value_knows_that_the_measure_is_not_negative():
+    for measure in ("mcb", "rel", "wbv"):
+        [row] = judged(made_up(), prediction(measure=measure, of="c0", than=None, value=0.05))
+        assert -0.05 <= row["low"] <= row["estimate"], measure
+
+
+STATED = {"claim": "a is better", "measure": "brier", "of": "a", "than": "b", "direction": "lower"}
+
+
+@pytest.mark.parametrize(
+    ("content", "before", "prespecified", "words"),
+    [
+        pytest.param({"predictions": [STATED]}, 0, True, "before the first forecast", id="in time"),
+        pytest.param({"predictions": [STATED]}, 12, False, "when 12 of the forecasts were stored already", id="too late"),
+        pytest.param({"predictions": [STATED]}, None, None, "not known", id="a frame without a ledger"),
+        pytest.param({"predictions": [STATED], "published": "x"}, 0, False, "by the publication", id="someone else's"),
+        pytest.param({}, 0, None, "No prediction", id="none"),
+        pytest.param("free text", 0, None, "No prediction", id="content of another kind"),
+    ],
+)
+def test_only_what_was_stated_before_every_forecast_is_called_so(content, before, prespecified, words):
+    found = stated({"content": content, "forecasts_before": before})
+    assert found.prespecified is prespecified
+    assert words in found.when
+    assert len(found.predictions) == ("predictions" in content)
 
 
 @recorded

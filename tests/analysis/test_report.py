@@ -127,7 +127,18 @@ def test_holm(p, adjusted):
     assert holm(p) == [None if a is None else pytest.approx(a) for a in adjusted]
 
 
-QUESTIONS = ["better", "coordination", "differences", "calibration", "frontier", "structure", "market", "trust", "more"]
+QUESTIONS = [
+    "better",
+    "coordination",
+    "differences",
+    "predictions",
+    "calibration",
+    "frontier",
+    "structure",
+    "market",
+    "trust",
+    "more",
+]
 NOT_APPLICABLE = {"agent", "role", "than", "excluded_at"}
 """Columns that are null where they say nothing: of all agents, of no other configuration, never excluded."""
 

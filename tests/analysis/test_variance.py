@@ -219,3 +219,15 @@ def test_the_recorded_study_varies_by_market_and_hardly_by_configuration():
     parts = components(variance(scored(recorded_frame()), n=2000))
     assert parts["market"]["variance"] > 500 * parts["configuration"]["variance"]
     assert parts["configuration"]["low"] == 0
+
+
+def test_the_interval_of_the_variance_of_a_difference_holds_its_true_value():
+    """With one replicate half of it is σ²_mc + σ²_r, which is all that such a study tells of its noise."""
+    parts, held = (0.003, 0.0, 0.0008, 0.0012), 0
+    for seed in range(60):
+        found = variance(as_scored(world(seed, markets=150, parts=parts, replicates=1)), n=400)
+        assert found.difference_low < found.difference < found.difference_high
+        held += found.difference_low <= parts[2] + parts[3] <= found.difference_high
+    assert held >= 52, "95% of 60 are 57, five standard errors below is 48"
+    one = variance(scored(made_up(configurations=1)), n=50)
+    assert (one.difference, one.difference_low, one.difference_high) == (None, None, None)

@@ -112,6 +112,17 @@ def test_the_report_of_the_import_scores_only_what_was_answered(ledger_path):
     assert report.board.n_markets == 94
 
 
+def test_what_the_publication_predicted_is_scored_as_far_as_it_has_rules_and_never_called_pre_specified(ledger_path):
+    found = score(ledger_path, NAME).findings
+    assert found.stated.prespecified is False
+    assert "by the publication" in found.stated.when
+    assert len(found.stated.unscored) == 3
+    table = found.predictions.table
+    assert table["reason"].null_count() == table.height == 6
+    assert set(table["source"]) == {"the publication, arXiv 2605.03310"}
+    assert table["stands"].to_list() == [False] * 6, "94 markets uphold none of them after correction"
+
+
 def test_importing_again_changes_nothing(ledger_path, published):
     before = read(ledger_path).query("SELECT count(*) FROM calls").item()
     import_dataset(NAME, published, ledger_path)

@@ -11,6 +11,25 @@ from flows.study import StudyError, load_study
 from market_data.errors import CoordevalError
 from tests.flows.conftest import ROOT
 
+RULE = """
+[[predictions]]
+claim = "debate is calibrated"
+measure = "rel"
+of = "peer_critique_debate"
+than = "independent_ensemble"
+direction = "lower"
+"""
+
+
+def foretold(*changes: tuple[str, str], again: str = "") -> tuple[str, str]:
+    """The replacement that adds a prediction, changed."""
+    text = RULE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return "[markets]", text + again + "[markets]"
+
+
 BAD = [
     # (what is wrong, replacement, words that the message must hold)
     ("a typo in a key", ('replicates = 2', 'replicate = 2'), ["replicate = 2", "no such key", "did you mean 'replicates'"]),
@@ -29,6 +48,16 @@ BAD = [
     ("a negative budget", ("replicates = 2", "replicates = 2\nbudget_usd = -1"), ["budget_usd = -1", "greater than 0"]),
     ("a time without an offset", ("replicates = 2", "replicates = 2\nas_of = 2026-01-01T00:00:00"), ["as_of", "timezone"]),
     ("an unknown tool", ("[markets]", '[agents]\ntools = ["crystal_ball"]\n[markets]'), ["crystal_ball", "market_details"]),
+    ("a prediction of a measure that is none", foretold(('"rel"', '"bier"')),
+     ["predictions.0.measure = 'bier'", "unknown measure", "brier"]),
+    ("a prediction of a configuration that does not run", foretold(('"independent_ensemble"', '"voting"')),
+     ["predictions.0.than = 'voting'", "unknown configuration of this study", "market price", "single_agent"]),
+    ("a prediction with a typo", foretold(("direction", "directon")),
+     ["predictions.0.directon", "did you mean 'direction'"]),
+    ("a prediction that compares with nothing", foretold(('than = "independent_ensemble"', "")),
+     ["predictions.0", "'debate is calibrated'", "give either than", "or value"]),
+    ("a prediction stated twice", foretold(again=RULE.replace("calibrated", "better")),
+     ["predictions.1.claim = 'debate is better'", "same rule as predictions.0"]),
     ("a name that is no file name", ('name = "small"', 'name = "Small Study!"'), ["name = 'Small Study!'"]),
 ]  # fmt: skip
 
@@ -64,6 +93,17 @@ def test_identity_follows_content_and_not_speed(study_file):
     assert load_study(study_file(("[markets]", "# a comment\n[markets]"))).id == plain, "comments change nothing"
     assert load_study(study_file(("replicates = 2", "replicates = 3"))).id != plain
     assert load_study(study_file(("count = 6", "count = 6\nseed = 2"))).id != plain
+
+
+def test_predictions_are_part_of_the_identity_and_a_study_without_them_keeps_its_hash(study_file):
+    plain = load_study(study_file())
+    assert "predictions" not in plain.content
+    first = load_study(study_file(foretold()))
+    assert first.id != plain.id
+    assert {k: v for k, v in first.content.items() if k != "predictions"} == plain.content
+    for change in (('"lower"', '"higher"'), ("is calibrated", "is well calibrated"), ('"rel"', '"mcb"')):
+        assert load_study(study_file(foretold(change))).id != first.id
+    assert load_study(study_file(foretold(('"independent_ensemble"', '"market price"')))).study.predictions[0].than
 
 
 def test_one_class_can_stand_twice_under_two_labels(study_file):
