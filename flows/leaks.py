@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from analysis.leaks import (
+from analysis import (
     Probe,
     cutoff_of,
     early_closing,
