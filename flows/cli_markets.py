@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from flows.as_of import WAYS, hindsight, plain, rule_of
 from market_data.errors import CoordevalError
 
 app = typer.Typer(no_args_is_help=True, help="Real markets: pull, list, show, sample, audit.")
@@ -27,6 +28,12 @@ After = Annotated[datetime, typer.Option("--resolved-after", formats=["%Y-%m-%d"
 Before = Annotated[datetime, typer.Option("--resolved-before", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="UTC.")]
 
 
+ClosedAfter = Annotated[datetime | None, typer.Option("--resolved-after", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
+ClosedBefore = Annotated[datetime | None, typer.Option("--resolved-before", formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])]
+MinVolume = Annotated[float | None, typer.Option(min=0, help="In the venue's own unit.")]
+SourceFilter = Annotated[str | None, typer.Option(help="Of one venue or dataset only.")]
+
+
 class Source(StrEnum):
     """Venues whose resolved markets can be pulled, and the datasets that come as files."""
 
@@ -38,16 +45,9 @@ class Source(StrEnum):
     dataset = "dataset"
 
 
-class End(StrEnum):
-    """What an as-of time is counted from."""
-
-    close = "close"
-    resolution = "resolution"
-
-
 @app.command()
 def pull(
-    after: After = datetime(2025, 8, 1),  # noqa: DTZ001  a date of the command line is UTC, see _utc
+    after: After = datetime(2025, 8, 1),  # noqa: DTZ001  a date of the command line is UTC
     before: Before = datetime(2026, 11, 1),  # noqa: DTZ001
     min_volume: Annotated[float, typer.Option(min=0, help="In the venue's own unit.")] = 0.0,
     source: Source = Source.polymarket,
@@ -70,7 +70,7 @@ def pull(
             console.print(pull_files(book, source.value, path), markup=False)
             return
         kind: Literal["closed_time", "id"] = "id" if order == "id" else "closed_time"
-        query = Query(after=_utc(after), before=_utc(before), min_volume=min_volume, order=kind)
+        query = Query(after=after.replace(tzinfo=UTC), before=before.replace(tzinfo=UTC), min_volume=min_volume, order=kind)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"{source}: beginning", total=None)
@@ -91,19 +91,41 @@ def pull(
 
 @app.command("list")
 def list_(
-    source: str | None = None,
+    source: SourceFilter = None,
     status: Annotated[str | None, typer.Option(help="resolved, fifty_fifty, disputed, ...")] = None,
     category: str | None = None,
-    limit: Annotated[int, typer.Option(min=1)] = 30,
+    event: Annotated[str | None, typer.Option(help="The event's id, as `markets show` prints it.")] = None,
+    words: Annotated[str | None, typer.Option("--question", help="Words that stand in the question.")] = None,
+    after: ClosedAfter = None,
+    before: ClosedBefore = None,
+    min_volume: MinVolume = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many to print; 0: all.")] = 30,
+    out: Annotated[Path | None, typer.Option(help="Also write all of them to this .csv or .parquet file.")] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """The markets of the ledger, the last closed first."""
     from flows.markets import listed
     from ledger import read
 
-    found = listed(read(ledger), source=source, status=status, category=category)
-    print_frame(found.head(limit).select("market_id", "status", "outcome", "closed_at", "volume", "question"))
-    console.print(f"{min(limit, found.height)} of {found.height} markets")
+    if out is not None and out.suffix not in {".csv", ".parquet"}:
+        raise CoordevalError(f"--out {out}: its name must end in .csv or .parquet")
+    found = listed(
+        read(ledger),
+        source=source,
+        status=status,
+        category=category,
+        event=event,
+        words=words,
+        after=_utc(after),
+        before=_utc(before),
+        min_volume=min_volume,
+    )
+    shown = found.head(limit) if limit else found
+    print_frame(shown.select("market_id", "status", "outcome", "closed_at", "volume", "question"))
+    console.print(f"{shown.height} of {found.height} markets")
+    if out is not None:
+        found.write_csv(out) if out.suffix == ".csv" else found.write_parquet(out)
+        console.print(f"wrote {out}", markup=False, highlight=False)
 
 
 @app.command()
@@ -125,18 +147,18 @@ def show(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Argument(help="The sample file to write; a study names it as markets.sample.")],
+    out: Annotated[
+        Path | None, typer.Argument(help="The sample file to write; a study names it. Without it nothing is written.")
+    ] = None,
     size: Annotated[int, typer.Option(min=1)] = 100,
     seed: Annotated[int, typer.Option(min=0)] = 1,
-    source: str | None = None,
-    after: Annotated[datetime | None, typer.Option("--resolved-after", formats=["%Y-%m-%d"])] = None,
-    before: Annotated[datetime | None, typer.Option("--resolved-before", formats=["%Y-%m-%d"])] = None,
-    min_volume: Annotated[float | None, typer.Option(min=0)] = None,
+    source: SourceFilter = None,
+    category: str | None = None,
+    after: ClosedAfter = None,
+    before: ClosedBefore = None,
+    min_volume: MinVolume = None,
     per_event: Annotated[int, typer.Option(min=0, help="Markets per event at most; 0: no limit.")] = 1,
-    hours_before: Annotated[float, typer.Option(min=0, help="As-of: so many hours before the end.")] = 24.0,
-    end: Annotated[End, typer.Option(help="The scheduled close, or the resolution (hindsight), as the study's as_of.")] = (
-        End.close
-    ),
+    as_of: Annotated[str, typer.Option(help="As a study's as_of: " + WAYS)] = "hours_before_close=24",
     max_price_age: Annotated[float, typer.Option(min=0, help="Hours; an older price is none.")] = 24.0,
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
@@ -145,27 +167,23 @@ def sample(
     from ledger import read
     from market_data.sampling import draw_sample
 
-    if out.exists():
+    if out is not None and out.exists():
         raise CoordevalError(f"{out} exists already; a sample never changes: choose another name")
+    rule = rule_of(as_of)
     reader = read(ledger)
-    found = listed(
-        reader,
-        source=source,
-        after=_utc(after) if after else None,
-        before=_utc(before) if before else None,
-        min_volume=min_volume,
-    )
-    frame = eligible(reader, found, hours_before=hours_before, end=end.value, max_price_age_hours=max_price_age)
-    drawn = draw_sample(frame, size=size, seed=seed, max_per_event=per_event or None)
+    found = listed(reader, source=source, category=category, after=_utc(after), before=_utc(before), min_volume=min_volume)
+    frame = eligible(reader, found, rule, max_price_age_hours=max_price_age)
+    drawn = draw_sample(frame, size=size, seed=seed, max_per_event=per_event or None, allow_fewer=out is None)
     spec = {
         "size": size,
         "seed": seed,
         "source": source,
+        "category": category,
         "resolved_after": after,
         "resolved_before": before,
         "min_volume": min_volume,
         "per_event": per_event,
-        f"hours_before_{end}": hours_before,
+        "as_of": plain(rule),
         "max_price_age_hours": max_price_age,
     }
     content = {
@@ -175,11 +193,17 @@ def sample(
         "tally": drawn.tally.to_dicts(),
         "left_out": dict(drawn.left_out),
     }
-    out.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
     print_frame(drawn.tally)
     for reason, count in drawn.left_out.items():
         console.print(f"left out, {reason}: {count}", markup=False, highlight=False)
-    console.print(f"wrote {out}: {len(drawn.market_ids)} markets; a study uses it with")
+    if hindsight(rule):
+        console.print("hindsight-anchored: this as-of looks at when the markets in fact resolved", style="yellow")
+    if out is None:
+        words = f"{len(drawn.market_ids)} of {size} markets would be drawn; nothing was written, for want of a file name"
+        console.print(words, markup=False, highlight=False)
+        return
+    out.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+    console.print(f"wrote {out}: {len(drawn.market_ids)} markets; a study uses it, and its as-of, with")
     console.print(f'    [markets]\n    source = "ledger"\n    sample = "{out.name}"', markup=False, highlight=False)
 
 
@@ -196,6 +220,7 @@ def audit(ledger: LedgerOption = DEFAULT_LEDGER) -> None:
         ("Outcomes", found.statuses, "no market"),
         ("Resolutions that changed", found.changed, "none"),
         ("Studies that a changed resolution touches", found.touched, "none"),
+        ("Negative-risk groups with more than one YES (never drawn)", found.two_winners, "none"),
         ("Texts edited since they were first seen (the first one is kept)", found.edits, "none"),
         ("Rows that could not be read", found.refused, "none"),
     )
@@ -205,8 +230,8 @@ def audit(ledger: LedgerOption = DEFAULT_LEDGER) -> None:
             print_frame(frame)
 
 
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC)
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 def print_frame(frame: pl.DataFrame) -> None:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
 
 from agents.messages import content_hash
+from flows.as_of import moment, plain
 from flows.evaluation import Cell, Evaluation, Plan
-from flows.study import PROBE, FractionOfLife, HoursBeforeClose, HoursBeforeResolution, LoadedStudy
+from flows.study import PROBE, LoadedStudy
 from flows.wiring import build_source
 from ledger import Reader, row_of
 from ledger.information import resolution_times, stored_markets
@@ -71,7 +71,7 @@ def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
     """
     stored = stored_markets(evaluation.reader, market_ids)
     times = as_of_times(evaluation, market_ids)
-    hours = evaluation.loaded.study.max_price_age_hours
+    hours = evaluation.loaded.max_price_age_hours
     limit = None if hours is None else timedelta(hours=hours)
     foreign = _foreign_evidence(evaluation, times)
     views = []
@@ -149,33 +149,21 @@ def _chunks(evaluation: Evaluation, cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _as_of(loaded: LoadedStudy, market: Market, resolved_at: datetime | None) -> datetime:
-    rule = loaded.study.as_of
-    close, opened = market.scheduled_close, market.opened_at
-    match rule:
-        case datetime():
-            return rule
-        case HoursBeforeClose(hours_before_close=hours):
-            return _known(market, "scheduled close", close, rule) - timedelta(hours=hours)
-        case FractionOfLife(fraction_of_life=fraction):
-            start = _known(market, "opening time", opened, rule)
-            return start + fraction * (_known(market, "scheduled close", close, rule) - start)
-        case HoursBeforeResolution(hours_before_resolution=hours):
-            return _known(market, "resolution time", resolved_at, rule) - timedelta(hours=hours)
-    if market.reference_time is None:
+    rule = loaded.as_of
+    if rule == "source":
+        if market.reference_time is None:
+            raise DataError(
+                f'market {market.id}: as_of = "source", but source {market.source!r} proposes no time; give as_of a date or '
+                "hours_before_close"
+            )
+        return market.reference_time
+    at, lacking = moment(rule, opened_at=market.opened_at, scheduled_close=market.scheduled_close, resolved_at=resolved_at)
+    if at is None:
         raise DataError(
-            f'market {market.id}: as_of = "source", but source {market.source!r} proposes no time; give as_of a date or '
-            "hours_before_close"
-        )
-    return market.reference_time
-
-
-def _known(market: Market, what: str, time: datetime | None, rule: BaseModel) -> datetime:
-    if time is None:
-        raise DataError(
-            f"market {market.id}: as_of = {rule.model_dump()} needs its {what}, which {market.source!r} does not give: "
+            f"market {market.id}: as_of = {plain(rule)} needs its {lacking}, which {market.source!r} does not give: "
             "leave the market out, or use another rule for as_of"
         )
-    return time
+    return at
 
 
 def _check_resolutions(reader: Reader, views: Sequence[MarketView]) -> None:
@@ -203,7 +191,7 @@ def _study_row(loaded: LoadedStudy) -> dict[str, Any]:
         "source": loaded.study.markets.source,
         "model": loaded.study.model_name,
         "simulated": loaded.study.simulated,
-        "hindsight": loaded.study.hindsight,
+        "hindsight": loaded.hindsight,
         "elements": orjson.dumps(elements).decode(),
         "created_at": datetime.now(UTC),
         "locked_at": None,

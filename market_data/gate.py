@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from market_data.errors import DataError
+from market_data.price_at import PREFERENCE
 from market_data.types import Document, Market, PricePoint, utc
 
 
@@ -43,7 +44,13 @@ class Gate:
                 self.refusals.append(Refusal(kind, _name(item), "later than as-of"))
             else:
                 admitted.append(item)
-        return sorted(admitted, key=lambda item: (item.knowable_at, getattr(item, "id", ""), getattr(item, "price", 0.0)))
+        return sorted(admitted, key=_place)
+
+
+def _place(item: Any) -> tuple[datetime, str, int, float]:
+    """Of prices of one moment the last is the one that `price_at` takes."""
+    kind = getattr(item, "kind", None)
+    return item.knowable_at, getattr(item, "id", ""), PREFERENCE[kind] if kind else 0, getattr(item, "price", 0.0)
 
 
 def _name(item: Any) -> str:
@@ -92,7 +99,7 @@ class MarketView:
 
     @property
     def price(self) -> PricePoint | None:
-        """The last price knowable at as-of; None where there is none, or it is older than the stated limit."""
+        """The last price knowable at as-of, as `price_at` takes it; None where there is none or it is too old."""
         if not self.prices:
             return None
         last = self.prices[-1]

@@ -76,7 +76,9 @@ def command(*arguments, path):
 
 def sampled(tmp_path, ledger_path, *options, name="sample.json"):
     out = tmp_path / name
-    code, output, problem = command("markets", "sample", out, "--size", 6, "--hours-before", 12, *options, path=ledger_path)
+    code, output, problem = command(
+        "markets", "sample", out, "--size", 6, "--as-of", "hours_before_close = 12", *options, path=ledger_path
+    )
     assert code == 0, (output, problem)
     return orjson.loads(out.read_bytes()), output
 
@@ -199,7 +201,59 @@ def test_a_sample_of_markets_that_the_ledger_does_not_hold_names_the_first(tmp_p
     assert read(ledger_path).query("SELECT count(*) FROM cells").item() == 0
 
 
-BAD_SAMPLES = {"no JSON": b"{", "no ids": b"{}", "an empty list": b'{"market_ids": []}', "a list": b"[]"}
+def test_a_study_that_names_no_as_of_takes_that_of_its_sample_and_one_that_names_another_says_so(tmp_path, ledger_path):
+    sample, _ = sampled(tmp_path, ledger_path, "--as-of", "hours_before_resolution=12", "--max-price-age", 6)
+    assert sample["spec"]["as_of"] == {"hours_before_resolution": 12}
+    adopts = study_at(tmp_path, '"source"')
+    assert (adopts.hindsight, adopts.max_price_age_hours, adopts.warnings) == (True, 6, [])
+    run(adopts, ledger_path)
+    reader = read(ledger_path)
+    assert reader.study("sampled").hindsight
+    limits = reader.query("SELECT count(*) FROM cells WHERE market_price IS NULL OR as_of - price_at > INTERVAL 6 HOUR")
+    assert limits.item() == 0
+    early = (
+        "SELECT count(*) FROM cells JOIN current_outcomes USING (market_id) WHERE as_of + INTERVAL 12 HOUR <> resolved_at"
+    )
+    assert reader.query(early).item() == 0
+    same = study_at(tmp_path, "{ hours_before_resolution = 12 }")
+    assert (same.as_of, same.warnings) == (adopts.as_of, [])
+    other = study_at(tmp_path, "{ hours_before_close = 12 }", more="max_price_age_hours = 48")
+    assert (other.hindsight, other.max_price_age_hours) == (False, 48)
+    assert len(other.warnings) == 2
+    assert "as_of = {'hours_before_close': 12.0}, but the sample was drawn for as_of = " in other.warnings[0]
+
+
+def test_a_sample_can_be_looked_at_without_writing_it(tmp_path, ledger_path):
+    _, output = sampled(tmp_path, ledger_path)
+    before = sorted(tmp_path.iterdir())
+    code, looked, _ = command(
+        "markets", "sample", "--size", 6, "--as-of", "hours_before_close=12", "--resolved-before", "2100-01-01",
+        path=ledger_path,
+    )  # fmt: skip
+    assert code == 0
+    assert "nothing was written" in " ".join(looked.split())
+    assert looked.split("6 of 6")[0].strip() == output.split("wrote")[0].strip(), "the same table and reasons"
+    code, looked, _ = command("markets", "sample", "--size", 5000, path=ledger_path)
+    assert code == 0, "to see that there are too few is why one looks"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_sample_whose_rule_was_damaged_is_refused(tmp_path, ledger_path):
+    sample, _ = sampled(tmp_path, ledger_path)
+    for said in ({"hours_before_close": -1}, "someday", 7):
+        sample["spec"]["as_of"] = said
+        (tmp_path / "sample.json").write_bytes(orjson.dumps(sample))
+        with pytest.raises(CoordevalError, match=r"as_of = .* is no rule; draw the sample again"):
+            study_at(tmp_path)
+
+
+BAD_SAMPLES = {
+    "no JSON": b"{",
+    "no ids": b"{}",
+    "an empty list": b'{"market_ids": []}',
+    "a list": b"[]",
+    "no spec": b'{"market_ids": ["m"], "spec": 1}',
+}
 
 
 @pytest.mark.parametrize("content", [*BAD_SAMPLES.values(), None], ids=[*BAD_SAMPLES, "no file"])
@@ -355,6 +409,33 @@ def test_list_show_and_audit_print_what_is_stored(ledger_path, monkeypatch):
     assert code == 0
     assert f"{total} kept" in output
     assert "Resolutions that changed: none" in output
+
+
+def test_a_list_can_be_narrowed_and_written_out_whole(tmp_path, ledger_path, monkeypatch):
+    monkeypatch.setattr("flows.cli_markets.console", Console(width=400))
+    reader = read(ledger_path)
+    everything = reader.query("SELECT * FROM markets JOIN venue_facts USING (market_id)")
+    event = everything["event_id"][0]
+    filters = {
+        ("--event", event): pl.col("event_id") == event,
+        ("--question", "SERIES 1"): pl.col("question").str.contains("series 1"),
+        ("--min-volume", 5000): pl.col("volume") >= 5000,
+        ("--resolved-after", "2024-09-01"): pl.col("closed_at") >= datetime(2024, 9, 1, tzinfo=UTC),
+        ("--resolved-before", "2024-09-01"): pl.col("closed_at") < datetime(2024, 9, 1, tzinfo=UTC),
+        (): pl.lit(True),
+    }
+    for number, (options, wanted) in enumerate(filters.items()):
+        out = tmp_path / f"{number}.parquet"
+        code, output, _ = command("markets", "list", "--limit", 0, "--out", out, *options, path=ledger_path)
+        expected = everything.filter(wanted)
+        assert code == 0
+        assert expected.height > 0, options
+        assert f"{expected.height} of {expected.height} markets" in output
+        assert set(pl.read_parquet(out)["market_id"]) == set(expected["market_id"]), options
+    for options in (("--source", "polymarkt"), ("--status", "resolve"), ("--category", "Sport"), ("--out", "x.txt")):
+        code, _, problem = command("markets", "list", *options, path=ledger_path)
+        assert code == 1
+        assert options[1] in str(problem)
 
 
 def test_hostile_text_is_shown_as_text(ledger_path, monkeypatch):
