@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,7 +16,7 @@ from rich.table import Table
 from flows.as_of import WAYS, hindsight, plain, rule_of
 from market_data.errors import CoordevalError
 
-app = typer.Typer(no_args_is_help=True, help="Real markets: pull, list, show, sample, audit.")
+app = typer.Typer(no_args_is_help=True, help="Real markets: sources, pull, list, show, sample, audit.")
 console = Console()
 
 LedgerOption = Annotated[
@@ -34,23 +33,14 @@ MinVolume = Annotated[float | None, typer.Option(min=0, help="In the venue's own
 SourceFilter = Annotated[str | None, typer.Option(help="Of one venue or dataset only.")]
 
 
-class Source(StrEnum):
-    """Venues whose resolved markets can be pulled, and the datasets that come as files."""
-
-    polymarket = "polymarket"
-    kalshi = "kalshi"
-    manifold = "manifold"
-    metaculus = "metaculus"
-    forecastbench = "forecastbench"
-    dataset = "dataset"
-
-
 @app.command()
 def pull(
     after: After = datetime(2025, 8, 1),  # noqa: DTZ001  a date of the command line is UTC
     before: Before = datetime(2026, 11, 1),  # noqa: DTZ001
     min_volume: Annotated[float, typer.Option(min=0, help="In the venue's own unit.")] = 0.0,
-    source: Source = Source.polymarket,
+    source: Annotated[
+        str, typer.Option(help="A name that `markets sources` lists, or a Python file with a source of your own.")
+    ] = "polymarket",
     prices: Annotated[float, typer.Option(min=0, help="Days of prices before each market closed; 0: none.")] = 15.0,
     order: Annotated[str, typer.Option(help="closed_time, or id: reads every closed market.")] = "closed_time",
     path: Annotated[Path | None, typer.Option(help="For forecastbench and dataset: the folder of files.")] = None,
@@ -59,15 +49,15 @@ def pull(
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Every resolved market of a window, with its event, prices and resolution evidence. Goes on where it stopped."""
-    from flows.pulling import pull_files, pull_markets
+    from flows.pulling import FILES, pull_files, pull_markets
     from ledger import Ledger
     from market_data.venues import Query, Statement
 
     if order not in {"closed_time", "id"}:
         raise CoordevalError(f"--order {order!r}: it must be closed_time or id")
     with Ledger.open(ledger, purpose=f"coordeval markets pull {source}") as book:
-        if source in {Source.forecastbench, Source.dataset}:
-            console.print(pull_files(book, source.value, path), markup=False)
+        if source in FILES:
+            console.print(pull_files(book, source, path), markup=False)
             return
         kind: Literal["closed_time", "id"] = "id" if order == "id" else "closed_time"
         query = Query(after=after.replace(tzinfo=UTC), before=before.replace(tzinfo=UTC), min_volume=min_volume, order=kind)
@@ -80,13 +70,29 @@ def pull(
                 bar.update(task, description=words)
 
             statement = asyncio.run(
-                pull_markets(
-                    book, source.value, query, base_url=base_url, price_days=prices, contact=contact, on_page=on_page
-                )
+                pull_markets(book, source, query, base_url=base_url, price_days=prices, contact=contact, on_page=on_page)
             )
     console.print(statement.statement(), markup=False, highlight=False, soft_wrap=True)
     if statement.kept == 0:
         console.print("no market closed in this window: widen it, or lower --min-volume", style="yellow")
+
+
+@app.command()
+def sources() -> None:
+    """Where markets can be pulled from, what each needs, and what its parser was held against."""
+    from flows.pulling import FILES
+    from market_data.venues import load
+
+    found = load()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("source", "needs", "parser held against", "from"):
+        table.add_column(name, overflow="fold")
+    for name, cls in (*found.classes.items(), *FILES.items()):
+        table.add_row(name, *map(_plain, (cls.needs, cls.checked_against, cls.__module__.partition(".")[0])))
+    console.print(table)
+    for name, reason in found.quarantined.items():
+        console.print(f"{name} could not be loaded: {reason}", style="bold red", markup=False, soft_wrap=True)
+    console.print("`markets pull --source NAME` takes one; docs/sources.md shows how to write your own.", markup=False)
 
 
 @app.command("list")
@@ -203,7 +209,7 @@ def sample(
         console.print(words, markup=False, highlight=False)
         return
     out.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-    console.print(f"wrote {out}: {len(drawn.market_ids)} markets; a study uses it, and its as-of, with")
+    console.print(f"wrote {out}: {len(drawn.market_ids)} markets; a study uses it, and its as-of, with", soft_wrap=True)
     console.print(f'    [markets]\n    source = "ledger"\n    sample = "{out.name}"', markup=False, highlight=False)
 
 

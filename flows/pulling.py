@@ -7,7 +7,7 @@ changed is kept beside it, because later text may know the answer.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,9 @@ AT_ONCE = 8
 """Price histories that are asked for together; the client still paces each host."""
 OVERLAP = timedelta(days=1)
 """A follow-up reads this much again: a venue may list a closing late."""
+
+FILES: Mapping[str, Any] = {"forecastbench": Round, "dataset": CoordinationTraces}
+"""Sources that come as files, for `pull_files`."""
 
 OnPage = Callable[[Statement], None]
 
@@ -66,6 +69,7 @@ async def pull_markets(
     client, venue = connect(
         venue_name, base_url=base_url, aside=aside, patience=patience, contact=contact, transport=transport
     )
+    venue_name = venue.name  # not the name of the file that it may come from
     async with client:
         reader = read(ledger.path)
         endpoint = base_url or ""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from market_data.http import HttpClient
 from market_data.polymarket import (
@@ -27,6 +27,7 @@ class Polymarket:
 
     name = NAME
     checked_against = "recorded payloads of Gamma, the CLOB and the Data API"
+    needs = "nothing"
 
     def __init__(
         self,
@@ -38,6 +39,10 @@ class Polymarket:
     ) -> None:
         self._client, self._aside, self._clock = client, aside, clock
         self._endpoints = endpoints or Endpoints.live()
+
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        return cls(client, Endpoints.at(base_url) if base_url else None, aside=aside)
 
     def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page]:
         return resolved_markets(
