@@ -42,6 +42,9 @@ def pull(
         str, typer.Option(help="A name that `markets sources` lists, or a Python file with a source of your own.")
     ] = "polymarket",
     prices: Annotated[float, typer.Option(min=0, help="Days of prices before each market closed; 0: none.")] = 15.0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read a window that was read already anew, and store what changed.")
+    ] = False,
     order: Annotated[str, typer.Option(help="closed_time, or id: reads every closed market.")] = "closed_time",
     path: Annotated[Path | None, typer.Option(help="For forecastbench and dataset: the folder of files.")] = None,
     base_url: Annotated[str | None, typer.Option(help="A stand-in instead of the venue.")] = None,
@@ -64,15 +67,23 @@ def pull(
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
             task = bar.add_task(f"{source}: beginning", total=None)
+            asked = False
 
             def on_page(statement: Statement) -> None:
+                nonlocal asked
+                asked = True
                 words = f"{source}: {statement.pages} pages, {statement.rows} rows, {statement.kept} kept"
                 bar.update(task, description=words)
 
             statement = asyncio.run(
-                pull_markets(book, source, query, base_url=base_url, price_days=prices, contact=contact, on_page=on_page)
+                pull_markets(
+                    book, source, query, base_url=base_url, price_days=prices, again=again, contact=contact, on_page=on_page
+                )
             )
     console.print(statement.statement(), markup=False, highlight=False, soft_wrap=True)
+    if not asked:
+        words = f"nothing was asked: this window was read to its end on {statement.started_at:%Y-%m-%d %H:%M} UTC; "
+        console.print(words + "--again reads it anew and stores what changed", style="yellow", soft_wrap=True)
     if statement.kept == 0:
         console.print("no market closed in this window: widen it, or lower --min-volume", style="yellow")
 
@@ -230,6 +241,9 @@ def audit(ledger: LedgerOption = DEFAULT_LEDGER) -> None:
         ("Texts edited since they were first seen (the first one is kept)", found.edits, "none"),
         ("Rows that could not be read", found.refused, "none"),
     )
+    if found.unpaid:
+        words = "resolved markets stand on status and prices alone: the venue states no payouts for them"
+        console.print(f"\n{found.unpaid} {words}", markup=False, highlight=False, soft_wrap=True)
     for title, frame, nothing in parts:
         console.print(f"\n{title}: {nothing if frame.is_empty() else frame.height}", style="bold")
         if not frame.is_empty():

@@ -49,19 +49,25 @@ _TWO_WINNERS = """
     QUALIFY count(*) OVER (PARTITION BY neg_risk) > 1 ORDER BY neg_risk, market_id
 """
 """Markets that ended YES beside another of their negative-risk group, which pays out one YES at most."""
+_UNPAID = """
+    SELECT count(*) FROM current_outcomes JOIN venue_facts USING (market_id)
+    WHERE venue = 'polymarket' AND status = 'resolved' AND json_extract(evidence, '$.payouts') IS NULL
+"""
 _STARTS = """
     SELECT market_id, CAST(json_extract_string(facts, '$.starts_at') AS TIMESTAMPTZ) AS starts_at FROM venue_facts
     WHERE json_extract_string(facts, '$.starts_at') IS NOT NULL
 """
-_CHANGED = """
+_CHANGED_IDS = "SELECT market_id FROM outcomes GROUP BY ALL HAVING count(DISTINCT (status, value, resolved_at)) > 1"
+"""What the outcome rests on may be told in more detail later; that alone is no change."""
+_CHANGED = f"""
     SELECT o.market_id, m.question, o.status, o.value, o.reason, o.recorded_at
     FROM outcomes o JOIN markets m USING (market_id)
-    WHERE o.market_id IN (SELECT market_id FROM outcomes GROUP BY market_id HAVING count(*) > 1)
+    WHERE o.market_id IN ({_CHANGED_IDS})
     ORDER BY o.market_id, o.recorded_at
 """
-_TOUCHED = """
+_TOUCHED = f"""
     SELECT s.name, s.study_id, count(DISTINCT c.market_id) AS markets FROM cells c JOIN studies s USING (study_id)
-    WHERE c.market_id IN (SELECT market_id FROM outcomes GROUP BY market_id HAVING count(*) > 1)
+    WHERE c.market_id IN ({_CHANGED_IDS})
     GROUP BY ALL ORDER BY ALL
 """
 
@@ -76,6 +82,8 @@ class Audit:
     """Every resolution of each market whose resolution changed, oldest first."""
     touched: pl.DataFrame
     """Studies that hold such a market: their scores changed with it."""
+    unpaid: int
+    """Polymarket's resolved markets whose payouts the venue does not state: they stand on status and prices alone."""
     two_winners: pl.DataFrame
     """market_id, event_id, neg_risk of markets that contradict each other: a sample leaves them out."""
     edits: pl.DataFrame
@@ -136,6 +144,7 @@ def audit(reader: Reader) -> Audit:
         statuses=statuses,
         changed=reader.query(_CHANGED),
         touched=reader.query(_TOUCHED),
+        unpaid=reader.query(_UNPAID).item(),
         two_winners=reader.query(_TWO_WINNERS),
         edits=reader.query("SELECT * FROM market_edits ORDER BY seen_at, market_id"),
         refused=refused,

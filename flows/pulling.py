@@ -55,6 +55,7 @@ async def pull_markets(
     *,
     base_url: str | None = None,
     price_days: float = 0.0,
+    again: bool = False,
     contact: str = "",
     patience: Patience | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -63,7 +64,8 @@ async def pull_markets(
     """List a venue's resolved markets of a window into the ledger, with their last `price_days` of prices.
 
     Goes on from a stopped pull of the same query. One that ended before its window did is followed up from where it
-    looked last; one that is complete is not asked again. Returns the statement. Raises FetchError, DataError, LedgerError.
+    looked last; one that is complete is not asked again, unless `again`: then its listing is read anew, and what changed is
+    stored beside what was there. Returns the statement. Raises FetchError, DataError, LedgerError.
     """
     aside = ledger.path.parent / "aside"
     client, venue = connect(
@@ -74,6 +76,8 @@ async def pull_markets(
         reader = read(ledger.path)
         endpoint = base_url or ""
         before = _before(reader, venue, endpoint, query, price_days)
+        if again and before is not None and before.ended:
+            before = None
         while before is not None and before.ended:
             # A follow-up may be done too, and have been followed up itself: go to the last one.
             if query.before <= before.started_at:
