@@ -22,6 +22,7 @@ class SiblingReveals(Probe):
 
 def sibling_reveals(
     frame: pl.DataFrame,
+    others: pl.DataFrame | None = None,
     *,
     similarity: float = 0.8,
     resamples: int = 10_000,
@@ -31,7 +32,8 @@ def sibling_reveals(
     """Pairs in which a sibling question had resolved when the market was still to be forecast.
 
     `frame`: market_id, event_id, question, outcome, resolved_at, as_of, and if known `exclusive` (one market of the event
-    resolves YES at most). A sibling had resolved where its resolved_at is not later than as_of, and is
+    resolves YES at most). `others` has these columns but as_of: markets that are not forecast but may give one away. A
+    sibling had resolved where its resolved_at is not later than as_of, and is
 
     - the same question with another deadline ("by March 31", "by June 30"): what happened by the earlier has happened by
       the later. A deadline without a year is the first that is not more than a week before the market's own as-of;
@@ -51,7 +53,9 @@ def sibling_reveals(
     )
     markets = market_frame(frame, facts)
     left, covered = keep(markets, ("no as-of time", pl.col("as_of").is_not_null()))
-    questions = [Question.read(row) for row in markets.sort("event_id", "market_id").iter_rows(named=True)]
+    more = [] if others is None else [market_frame(others.with_columns(as_of=None), facts)]
+    everything = pl.concat([markets, *more], how="vertical_relaxed").unique("market_id", keep="first", maintain_order=True)
+    questions = [Question.read(row) for row in everything.sort("event_id", "market_id").iter_rows(named=True)]
     rows = [
         (market.id, sibling.id, *found, sibling.resolved_at, market.as_of)
         for pair in sorted(siblings(questions, similarity))

@@ -15,7 +15,6 @@ from market_data.polymarket.lookup import (
     event,
     market,
     markets_by_condition,
-    neg_risk_conflicts,
     payouts,
 )
 from market_data.polymarket.parse import Listed, Refused, VenueFacts, parse_market, parse_markets
@@ -46,7 +45,6 @@ __all__ = [
     "event",
     "market",
     "markets_by_condition",
-    "neg_risk_conflicts",
     "parse_market",
     "parse_markets",
     "payouts",

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.evaluation import open_evaluation
 from flows.gathering import gather
+from flows.leaks import leaks
 from flows.planning import as_of_times, plan, pull
 from flows.pulling import pull_markets
 from flows.running import run_chunk
@@ -383,6 +384,43 @@ def test_agents_read_what_was_gathered_and_nothing_later_reaches_a_request(asked
         assert text not in results
     refusals = "".join(reader.query("SELECT refusals FROM views WHERE market_id = 'm0'")["refusals"])
     assert refusals.count('"document"') == 2, "both are counted"
+
+
+# Leaks
+
+WAYS_TO_TELL = [
+    # (the sibling: its event, when it resolved, whether the event is exclusive; how many are found, how many answers follow)
+    ("e0", -1, True, 1, 1),
+    ("e0", -1, False, 1, 0),
+    ("e0", +1, True, 0, 0),
+    ("e9", -1, True, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("event", "days", "exclusive", "found", "implied"), WAYS_TO_TELL)
+def test_a_sibling_that_the_sample_left_out_is_found_where_it_had_told_the_answer(
+    asked_of_the_past, event, days, exclusive, found, implied
+):
+    loaded, path = asked_of_the_past
+    sibling = Market(id="s", source="polymarket", event_id=event, simulated=False, question="Will the other one pass?")
+    told = Outcome(market_id="s", status="resolved", value=1, resolved_at=MOMENT + timedelta(days=days))
+    facts = orjson.dumps({"neg_risk_id": "g" if exclusive else ""}).decode()
+    venue = {"venue": "polymarket", "volume": 1.0, "closed_at": None, "facts": facts, "seen_at": MOMENT}
+    with Ledger.open(path, purpose="test") as ledger:
+        ledger.write_all(
+            {
+                "markets": [row_of(sibling)],
+                "outcomes": [row_of(told)],
+                "venue_facts": [{"market_id": market_id, **venue} for market_id in ("m0", "s")],
+            }
+        )
+        evaluation = open_evaluation(loaded, path, ledger)
+        plan(evaluation, pull(evaluation))
+    probe = dict(leaks(read(path), "sampled", resamples=100))["Sibling questions"]
+    assert (probe.n, probe.pairs.height, probe.n_implied) == (2, found, implied)
+    code, output, _ = command("leaks", "sampled", path=path)
+    assert code == 0
+    assert ("so the answer is NO" in " ".join(output.split())) == bool(implied)
 
 
 # The command line
