@@ -40,15 +40,25 @@ Rule = AwareDatetime | HoursBeforeClose | FractionOfLife | HoursBeforeResolution
 AsOf = Literal["source"] | Rule
 """A rule, or "source": the moment that the markets' source proposes; for a sample, the rule it was drawn by."""
 
-WAYS = "hours_before_close=24, fraction_of_life=0.5, hours_before_resolution=24 (hindsight), or a date such as 2026-01-31"
-_RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
+WAYS = (
+    "hours_before_close=24, fraction_of_life=0.5, hours_before_resolution=24 (hindsight), a date such as 2026-01-31, "
+    "or source (the moment that a dataset proposes)"
+)
+_RULE: TypeAdapter[AsOf] = TypeAdapter(AsOf)
 
 
 def moment(
-    rule: Rule, *, opened_at: datetime | None, scheduled_close: datetime | None, resolved_at: datetime | None
+    rule: AsOf,
+    *,
+    opened_at: datetime | None,
+    scheduled_close: datetime | None,
+    resolved_at: datetime | None,
+    reference_time: datetime | None,
 ) -> tuple[datetime | None, str]:
     """(as-of, ""), or (None, what of the market is not known that the rule needs)."""
     match rule:
+        case "source":
+            return reference_time, "" if reference_time else "as-of time of its source's own"
         case datetime():
             return rule.astimezone(UTC), ""
         case HoursBeforeResolution(hours_before_resolution=hours):
@@ -70,19 +80,21 @@ def plain(rule: AsOf) -> Any:
     return rule.model_dump() if isinstance(rule, BaseModel) else rule.isoformat() if isinstance(rule, datetime) else rule
 
 
-def restored(said: Any) -> Rule:
+def restored(said: Any) -> AsOf:
     """The inverse of `plain`. Raises ValueError."""
     if not isinstance(said, (str, dict)):
         raise ValueError(f"{said!r} is neither a date nor a mapping")
-    return _RULE.validate_python(datetime.fromisoformat(said) if isinstance(said, str) else said)
+    return _RULE.validate_python(said if isinstance(said, dict) or said == "source" else datetime.fromisoformat(said))
 
 
-def rule_of(text: str) -> Rule:
+def rule_of(text: str) -> AsOf:
     """The rule as the command line gives it; a date without an offset is UTC. Raises CoordevalError with the ways."""
     key, equals, value = (part.strip() for part in text.strip().strip("{}").partition("="))
     try:
         if equals:
             return _RULE.validate_python({key: ast.literal_eval(value)})
+        if key == "source":
+            return "source"
         date = datetime.fromisoformat(key)
         return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValidationError, ValueError, SyntaxError) as error:

@@ -35,6 +35,7 @@ SourceFilter = Annotated[str | None, typer.Option(help="Of one venue or dataset 
 
 @app.command()
 def pull(
+    context: typer.Context,
     after: After = datetime(2025, 8, 1),  # noqa: DTZ001  a date of the command line is UTC
     before: Before = datetime(2026, 11, 1),  # noqa: DTZ001
     min_volume: Annotated[float, typer.Option(min=0, help="In the venue's own unit.")] = 0.0,
@@ -60,6 +61,8 @@ def pull(
         raise CoordevalError(f"--order {order!r}: it must be closed_time or id")
     with Ledger.open(ledger, purpose=f"coordeval markets pull {source}") as book:
         if source in FILES:
+            if given := [name for name in ("after", "before", "min_volume") if _was_given(context, name)]:
+                console.print(f"a dataset is read whole: {', '.join(given)} do not apply to {source}", style="yellow")
             console.print(pull_files(book, source, path), markup=False)
             return
         kind: Literal["closed_time", "id"] = "id" if order == "id" else "closed_time"
@@ -183,6 +186,7 @@ def sample(
     from flows.markets import eligible, listed
     from ledger import read
     from market_data.sampling import draw_sample
+    from market_data.traces100 import NAME as TRACES
 
     if out is not None and out.exists():
         raise CoordevalError(f"{out} exists already; a sample never changes: choose another name")
@@ -191,6 +195,8 @@ def sample(
     found = listed(reader, source=source, category=category, after=_utc(after), before=_utc(before), min_volume=min_volume)
     frame = eligible(reader, found, rule, max_price_age_hours=max_price_age)
     drawn = draw_sample(frame, size=size, seed=seed, max_per_event=per_event or None, allow_fewer=out is None)
+    taken = found.filter(pl.col("market_id").is_in(list(drawn.market_ids)))["source"]
+    anchored = hindsight(rule) or (rule == "source" and TRACES in taken)  # that dataset's own time is counted from the end
     spec = {
         "size": size,
         "seed": seed,
@@ -201,6 +207,7 @@ def sample(
         "min_volume": min_volume,
         "per_event": per_event,
         "as_of": plain(rule),
+        "hindsight": anchored,
         "max_price_age_hours": max_price_age,
     }
     content = {
@@ -213,7 +220,7 @@ def sample(
     print_frame(drawn.tally)
     for reason, count in drawn.left_out.items():
         console.print(f"left out, {reason}: {count}", markup=False, highlight=False)
-    if hindsight(rule):
+    if anchored:
         console.print("hindsight-anchored: this as-of looks at when the markets in fact resolved", style="yellow")
     if out is None:
         words = f"{len(drawn.market_ids)} of {size} markets would be drawn; nothing was written, for want of a file name"
@@ -248,6 +255,11 @@ def audit(ledger: LedgerOption = DEFAULT_LEDGER) -> None:
         console.print(f"\n{title}: {nothing if frame.is_empty() else frame.height}", style="bold")
         if not frame.is_empty():
             print_frame(frame)
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _utc(moment: datetime | None) -> datetime | None:

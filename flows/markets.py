@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 import orjson
 import polars as pl
 
-from flows.as_of import Rule, moment
+from flows.as_of import AsOf, moment
 from ledger import Reader
 from ledger.information import stored_markets
 from market_data.errors import CoordevalError, choose
@@ -22,7 +22,7 @@ _TIME: Final = pl.Datetime("us", "UTC")
 _RANK = f"CASE kind {' '.join(f'WHEN {kind!r} THEN {rank}' for kind, rank in PREFERENCE.items())} END"
 _LIST = """
     SELECT m.market_id, m.source, o.status, o.value AS outcome, m.category, m.event_id, v.volume, m.opened_at,
-        m.scheduled_close, coalesce(v.closed_at, o.resolved_at) AS closed_at, o.resolved_at, m.question
+        m.scheduled_close, m.reference_time, coalesce(v.closed_at, o.resolved_at) AS closed_at, o.resolved_at, m.question
     FROM markets m LEFT JOIN current_outcomes o USING (market_id) LEFT JOIN venue_facts v USING (market_id)
     WHERE ($source IS NULL OR m.source = $source) AND ($status IS NULL OR o.status = $status)
         AND ($category IS NULL OR m.category = $category) AND ($event IS NULL OR m.event_id = $event)
@@ -163,7 +163,7 @@ def _statement(row: dict[str, Any]) -> str:
     )
 
 
-def eligible(reader: Reader, markets: pl.DataFrame, rule: Rule, *, max_price_age_hours: float) -> pl.DataFrame:
+def eligible(reader: Reader, markets: pl.DataFrame, rule: AsOf, *, max_price_age_hours: float) -> pl.DataFrame:
     """What a sample may draw from: `markets` (of `listed`) with as_of by `rule`, the price of YES then, and reason: why a
     market is not eligible, "" where it is.
 
@@ -172,8 +172,8 @@ def eligible(reader: Reader, markets: pl.DataFrame, rule: Rule, *, max_price_age
     the last one knowable at as-of and not older than `max_price_age_hours`, just as a study's view takes it.
     """
     moments = [
-        moment(rule, opened_at=opened, scheduled_close=close, resolved_at=resolved)
-        for opened, close, resolved in markets.select("opened_at", "scheduled_close", "resolved_at").iter_rows()
+        moment(rule, **times)
+        for times in markets.select("opened_at", "scheduled_close", "resolved_at", "reference_time").iter_rows(named=True)
     ]
     rows = markets.with_columns(
         pl.Series("as_of", [at for at, _ in moments], dtype=_TIME),

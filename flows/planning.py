@@ -150,18 +150,17 @@ def _chunks(evaluation: Evaluation, cells: Sequence[Cell]) -> list[list[Cell]]:
 
 def _as_of(loaded: LoadedStudy, market: Market, resolved_at: datetime | None) -> datetime:
     rule = loaded.as_of
-    if rule == "source":
-        if market.reference_time is None:
-            raise DataError(
-                f'market {market.id}: as_of = "source", but source {market.source!r} proposes no time; give as_of a date or '
-                "hours_before_close"
-            )
-        return market.reference_time
-    at, lacking = moment(rule, opened_at=market.opened_at, scheduled_close=market.scheduled_close, resolved_at=resolved_at)
+    at, lacking = moment(
+        rule,
+        opened_at=market.opened_at,
+        scheduled_close=market.scheduled_close,
+        resolved_at=resolved_at,
+        reference_time=market.reference_time,
+    )
     if at is None:
         raise DataError(
-            f"market {market.id}: as_of = {plain(rule)} needs its {lacking}, which {market.source!r} does not give: "
-            "leave the market out, or use another rule for as_of"
+            f"market {market.id}: as_of = {plain(rule)!r} needs its {lacking}, which {market.source!r} does not give: "
+            "leave the market out, or use another rule for as_of, such as a date or hours_before_close"
         )
     return at
 

@@ -246,7 +246,8 @@ class LoadedStudy:
     @property
     def hindsight(self) -> bool:
         """True where the as-of time depends on when the market resolved: the published dataset's own does."""
-        return on_hindsight(self.as_of) or (self.as_of == "source" and self.study.markets.source == TRACES)
+        own = self.study.markets.source == TRACES or self.sample.get("spec", {}).get("hindsight") is True
+        return on_hindsight(self.as_of) or (self.as_of == "source" and own)
 
     def _agreed(self, path: Path) -> tuple[AsOf, float | None]:
         """(as-of, oldest price in hours): what the study does not say, its sample does. Where both do, it warns."""

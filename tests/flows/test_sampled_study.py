@@ -26,7 +26,7 @@ from market_data.evidence.generated import LATER, MOMENT, SUBJECTS
 from market_data.evidence.standin import evidence_app
 from market_data.http import Patience
 from market_data.standin import GeneratedMarkets, polymarket_app
-from market_data.types import Market, Outcome
+from market_data.types import Market, Outcome, PricePoint
 from market_data.venues import Query
 
 IMPATIENT = Patience(attempts=2, wait_initial=0, wait_max=0, wait_jitter=0, timeout=5)
@@ -222,6 +222,28 @@ def test_a_study_that_names_no_as_of_takes_that_of_its_sample_and_one_that_names
     assert (other.hindsight, other.max_price_age_hours) == (False, 48)
     assert len(other.warnings) == 2
     assert "as_of = {'hours_before_close': 12.0}, but the sample was drawn for as_of = " in other.warnings[0]
+
+
+@pytest.mark.parametrize(("source", "hindsight"), [("coordination-traces-100", True), ("forecastbench", False)])
+def test_a_dataset_is_sampled_as_of_the_moment_it_proposes_which_may_be_hindsight(tmp_path, source, hindsight):
+    path, proposed = tmp_path / "results" / "ledger.duckdb", MOMENT - timedelta(days=1)
+    market = Market(
+        id="m", source=source, event_id="e", simulated=False, question="Will it?", reference_time=proposed, category="x"
+    )
+    outcome = Outcome(market_id="m", status="resolved", value=1, resolved_at=MOMENT)
+    price = PricePoint(market_id="m", knowable_at=proposed, price=0.4, kind="unstated")
+    with Ledger.open(path, purpose="test") as ledger:
+        ledger.write_all({"markets": [row_of(market)], "outcomes": [row_of(outcome)], "prices": [row_of(price)]})
+    code, output, problem = command(
+        "markets", "sample", tmp_path / "sample.json", "--size", 1, "--as-of", "source", path=path
+    )
+    assert code == 0, problem
+    assert ("hindsight-anchored" in output) == hindsight
+    loaded = study_at(tmp_path, '"source"')
+    assert (loaded.as_of, loaded.hindsight) == ("source", hindsight)
+    run(loaded, path)
+    assert read(path).study("sampled").hindsight is hindsight
+    assert set(read(path).query("SELECT as_of FROM cells")["as_of"]) == {proposed}
 
 
 def test_a_sample_can_be_looked_at_without_writing_it(tmp_path, ledger_path):
