@@ -12,7 +12,7 @@ from flows.evaluation import Cell, Evaluation, Plan
 from flows.study import PROBE, LoadedStudy
 from flows.wiring import build_source
 from ledger import Reader, row_of
-from ledger.information import resolution_times, stored_markets
+from ledger.information import known_markets, resolution_times, stored_markets
 from market_data.errors import DataError
 from market_data.gate import MarketView
 from market_data.types import Market
@@ -47,7 +47,7 @@ def pull(evaluation: Evaluation) -> list[str]:
 
 def _sampled(evaluation: Evaluation) -> list[str]:
     ids = [str(market_id) for market_id in evaluation.loaded.sample["market_ids"]]
-    there = {stored.market.id for stored in stored_markets(evaluation.reader, ids, missing="left out")}
+    there = {market.id for market in known_markets(evaluation.reader, ids)}
     if missing := [market_id for market_id in ids if market_id not in there]:
         raise DataError(
             f"the sample names {len(missing)} markets that {evaluation.path} does not hold, the first is {missing[0]}; "
@@ -58,9 +58,9 @@ def _sampled(evaluation: Evaluation) -> list[str]:
 
 def as_of_times(evaluation: Evaluation, market_ids: Sequence[str]) -> dict[str, datetime]:
     """The moment that each market's forecasts are made for, by the study's rule."""
-    stored = stored_markets(evaluation.reader, market_ids)
     resolved = resolution_times(evaluation.reader, market_ids)
-    return {s.market.id: _as_of(evaluation.loaded, s.market, resolved.get(s.market.id)) for s in stored}
+    markets = known_markets(evaluation.reader, market_ids)
+    return {market.id: _as_of(evaluation.loaded, market, resolved.get(market.id)) for market in markets}
 
 
 def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from market_data.errors import DataError
@@ -106,7 +107,7 @@ class MarketView:
         too_old = self.max_price_age is not None and self.as_of - last.knowable_at > self.max_price_age
         return None if too_old else last
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 of all that an agent could learn here: part of every forecast's identity."""
         digest = hashlib.sha256(b"market-view/1")
