@@ -118,7 +118,9 @@ def _cells(evaluation: Evaluation, views: Sequence[MarketView]) -> list[Cell]:
     described = [(*arm, arm[1].roles(), dict(arm[1].identity()), arm[2].identity()) for arm in arms]
     cells = []
     for view in views:
-        market = {"id": view.market.id, "as_of": view.as_of.isoformat(), "view": view.fingerprint}
+        market: dict[str, Any] = {"id": view.market.id, "as_of": view.as_of.isoformat(), "view": view.fingerprint}
+        if view.max_price_age is not None:  # a certificate makes the view again, and needs it for that
+            market["max_price_age_seconds"] = view.max_price_age.total_seconds()
         for label, configuration, settings, roles, declared, fixed in described:
             for replicate in range(loaded.study.replicates):
                 identity = {

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from flows.certificate import certificate
 from flows.cli import app
 from flows.evaluation import open_evaluation
 from flows.gathering import gather
@@ -159,8 +160,9 @@ def test_a_price_older_than_the_limit_is_null_and_its_baseline_is_a_row_with_the
         assert (row["status"], row["probability"]) == ("failed", None)
         assert "price" in row["reason"]
     assert reader.query("SELECT DISTINCT market_price FROM cells")["market_price"].to_list() == [None]
-    others = reader.query("SELECT count(*) FROM forecasts WHERE configuration <> 'market_price' AND status = 'answered'")
-    assert others.item() > 0
+    others = reader.query("SELECT forecast_id FROM forecasts WHERE configuration <> 'market_price' AND status = 'answered'")
+    assert others.height > 0
+    assert {certificate(reader, forecast_id).verdict for forecast_id in others["forecast_id"]} == {"passed"}
 
 
 def test_the_sample_says_what_was_eligible_what_was_left_out_and_draws_one_market_per_event(tmp_path, ledger_path):
@@ -216,6 +218,9 @@ def test_a_study_that_names_no_as_of_takes_that_of_its_sample_and_one_that_names
         "SELECT count(*) FROM cells JOIN current_outcomes USING (market_id) WHERE as_of + INTERVAL 12 HOUR <> resolved_at"
     )
     assert reader.query(early).item() == 0
+    for forecast_id in reader.query("SELECT forecast_id FROM forecasts")["forecast_id"]:
+        made = certificate(reader, forecast_id)
+        assert made.verdict == "passed", [check for check in made.checks if check.status != "passed"]
     same = study_at(tmp_path, "{ hours_before_resolution = 12 }")
     assert (same.as_of, same.warnings) == (adopts.as_of, [])
     other = study_at(tmp_path, "{ hours_before_close = 12 }", more="max_price_age_hours = 48")
