@@ -248,6 +248,9 @@ def audit(ledger: LedgerOption = DEFAULT_LEDGER) -> None:
         ("Texts edited since they were first seen (the first one is kept)", found.edits, "none"),
         ("Rows that could not be read", found.refused, "none"),
     )
+    console.print("\nWhat early closing tells of the outcome, over all resolved markets", style="bold")
+    for source, probe in found.early:
+        console.print(f"{source}: {probe.says}", markup=False, highlight=False, soft_wrap=True)
     if found.unpaid:
         words = "resolved markets stand on status and prices alone: the venue states no payouts for them"
         console.print(f"\n{found.unpaid} {words}", markup=False, highlight=False, soft_wrap=True)

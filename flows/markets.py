@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import orjson
 import polars as pl
@@ -15,6 +15,9 @@ from market_data.errors import CoordevalError, choose
 from market_data.price_at import PREFERENCE
 from market_data.sampling import NO_PRICE
 from market_data.types import OutcomeStatus
+
+if TYPE_CHECKING:
+    from analysis import EarlyClosing
 
 TOO_EARLY: Final = "as-of is before its first stored price; pull more days with --prices"
 TWO_WINNERS: Final = "another market of its negative-risk group ended YES too"
@@ -49,6 +52,13 @@ _TWO_WINNERS = """
     QUALIFY count(*) OVER (PARTITION BY neg_risk) > 1 ORDER BY neg_risk, market_id
 """
 """Markets that ended YES beside another of their negative-risk group, which pays out one YES at most."""
+_RESAMPLES = 500
+_ENDED = """
+    SELECT m.source, m.market_id, m.event_id, m.scheduled_close, v.closed_at, o.resolved_at,
+        CAST(o.value AS TINYINT) AS outcome
+    FROM markets m JOIN current_outcomes o USING (market_id) LEFT JOIN venue_facts v USING (market_id)
+    WHERE o.status = 'resolved'
+"""
 _UNPAID = """
     SELECT count(*) FROM current_outcomes JOIN venue_facts USING (market_id)
     WHERE venue = 'polymarket' AND status = 'resolved' AND json_extract(evidence, '$.payouts') IS NULL
@@ -82,6 +92,8 @@ class Audit:
     """Every resolution of each market whose resolution changed, oldest first."""
     touched: pl.DataFrame
     """Studies that hold such a market: their scores changed with it."""
+    early: "list[tuple[str, EarlyClosing]]"
+    """(source, how much of its outcomes early closing gives away): over all its markets, since a sample leaves most out."""
     unpaid: int
     """Polymarket's resolved markets whose payouts the venue does not state: they stand on status and prices alone."""
     two_winners: pl.DataFrame
@@ -134,16 +146,20 @@ def market_id_of(reader: Reader, start: str) -> str:
 
 def audit(reader: Reader) -> Audit:
     """Statuses and reasons, changed resolutions and the studies that they touch, edited texts, refused rows, listings."""
+    from analysis import early_closing  # a second that `markets list` need not wait
+
     statuses = reader.query("""
         SELECT m.source, coalesce(o.status, 'no outcome') AS status, coalesce(o.reason, '') AS reason, count(*) AS markets
         FROM markets m LEFT JOIN current_outcomes o USING (market_id) GROUP BY ALL ORDER BY ALL
     """)
+    markets = reader.query(_ENDED).partition_by("source", as_dict=True)
     refused = reader.query("SELECT reason, count(*) AS rows, any_value(kept) AS example FROM refused_rows GROUP BY ALL")
     pulls = reader.query("SELECT venue, endpoint, statement, ended FROM pulls ORDER BY updated_at").to_dicts()
     return Audit(
         statuses=statuses,
         changed=reader.query(_CHANGED),
         touched=reader.query(_TOUCHED),
+        early=[(str(source), early_closing(frame, resamples=_RESAMPLES)) for (source,), frame in sorted(markets.items())],
         unpaid=reader.query(_UNPAID).item(),
         two_winners=reader.query(_TWO_WINNERS),
         edits=reader.query("SELECT * FROM market_edits ORDER BY seen_at, market_id"),

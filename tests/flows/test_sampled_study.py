@@ -474,6 +474,8 @@ def test_list_show_and_audit_print_what_is_stored(ledger_path, monkeypatch):
     assert code == 0
     assert f"{total} kept" in output
     assert "Resolutions that changed: none" in output
+    resolved = reader.query("SELECT count(*) FROM current_outcomes WHERE status = 'resolved'").item()
+    assert f"none of the {resolved} markets closed early" in output, "these all closed within the hour before their deadline"
 
 
 def test_a_list_can_be_narrowed_and_written_out_whole(tmp_path, ledger_path, monkeypatch):
