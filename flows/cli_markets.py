@@ -160,8 +160,10 @@ def show(
     reader = read(ledger)
     for title, rows in shown(reader, market_id_of(reader, market)):
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         for name, value in rows:
-            table.add_row(str(name), _plain(value))
+            table.add_row(str(name), _plain(value, whole=True))
         console.print(table)
 
 
@@ -279,7 +281,7 @@ def print_frame(frame: pl.DataFrame) -> None:
     console.print(table)
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, *, whole: bool = False) -> str:
     from rich.markup import escape
 
     if value is None:
@@ -289,4 +291,4 @@ def _plain(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     text = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(value))  # no command reaches the terminal
-    return escape(text[:11] + "…" if text.startswith("0x") and len(text) > 40 else text)
+    return escape(text[:11] + "…" if not whole and text.startswith("0x") and len(text) > 40 else text)

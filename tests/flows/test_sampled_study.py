@@ -466,7 +466,10 @@ def test_list_show_and_audit_print_what_is_stored(ledger_path, monkeypatch):
     market_id = reader.query("SELECT min(market_id) FROM markets").item()
     code, output, _ = command("markets", "show", market_id, path=ledger_path)
     assert code == 0
-    assert all(words in output for words in ("known at opening", "outcome recorded", "prices", "Will series"))
+    assert all(
+        words in output
+        for words in (market_id, "umaResolutionStatus", "known at opening", "outcome recorded", "prices", "Will series")
+    )
     code, _, problem = command("markets", "show", "0x", path=ledger_path)
     assert code == 1
     assert "several markets begin with it" in str(problem)
