@@ -12,38 +12,27 @@ from analysis.comparisons import Comparisons, Design, comparisons, holm, markets
 from analysis.compute_matched import ComputeMatched, Curve, compute_matched, moments, plain_sampling
 from analysis.corp import Consistency, Corp, calibration_p_value, consistency, corp
 from analysis.decomposition import Decomposition, Edges, NullReliability, bin_index, decompose, null_reliability
+from analysis.early_closing import EarlyClosing, early_closing
 from analysis.findings import Findings, find, resamples_for
 from analysis.frames import SCHEMA, Policy, Scored, scored, validated
 from analysis.frontier import Frontier, frontier, hypervolume
 from analysis.leaderboard import Leaderboard, leaderboard
-from analysis.leaks import (
-    Cutoff,
-    EarlyClosing,
-    Estimate,
-    Memorisation,
-    PriceCopying,
-    Probe,
-    SiblingReveals,
-    Split,
-    TrainingCutoff,
-    cutoff_of,
-    early_closing,
-    memorisation,
-    price_copying,
-    sibling_reveals,
-    training_cutoff,
-)
 from analysis.links import Links, propose_links
+from analysis.memorisation import Memorisation, memorisation
 from analysis.nulls import Nulls, nulls
 from analysis.openings import Openings, openings
 from analysis.pareto import Placement, pareto_frontier
+from analysis.price_copying import PriceCopying, price_copying
+from analysis.probes import Estimate, Probe
 from analysis.replicates import Spread, compare, spread
 from analysis.resampling import Draws, Interval, Resamples, interval, measured, ratio
 from analysis.scores import Alpha, LogScore, Skill, alpha, base_rate, brier, log_score, skill
 from analysis.sequential import ConfidenceSequence, Sequences, confidence_sequence, e_values, sequences
 from analysis.shrinkage import Shrunk, shrink
+from analysis.sibling_reveals import SiblingReveals, sibling_reveals
 from analysis.structure import Structure, structure
 from analysis.subgroups import Subgroups, subgroups
+from analysis.training_cutoff import Cutoff, Split, TrainingCutoff, cutoff_of, training_cutoff
 from analysis.variance import Variance, detectable, variance
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ _TOKEN: Final = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A market's question, taken apart; `read` makes it of a row with what `analysis.leaks.sibling_reveals` needs."""
+    """A market's question, taken apart; `read` makes it of a row with what `analysis.sibling_reveals` needs."""
 
     id: str
     event: str

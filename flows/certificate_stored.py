@@ -5,7 +5,7 @@ This reads outcomes: nothing that asks a model may import it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -98,7 +98,9 @@ class Stored:
         )
         points = [PricePoint(market_id=self.market_id, knowable_at=t, price=p, kind=k) for t, p, k in self.admitted_prices]
         documents = [document_of(self.documents[key]) for key in self.admitted_ids if key in self.documents]
-        return MarketView(market, self.as_of, points, documents)
+        seconds = self.named.get("max_price_age_seconds")
+        limit = None if seconds is None else timedelta(seconds=seconds)
+        return MarketView(market, self.as_of, points, documents, max_price_age=limit)
 
     @cached_property
     def bodies(self) -> list[tuple[str, Mapping[str, Any]]]:

@@ -192,13 +192,14 @@ def leaks(
     ledger: LedgerOption = DEFAULT_LEDGER,
 ) -> None:
     """Probe a study's data for side doors to the answer: early closing, siblings, copied prices, training cutoff."""
+    from flows.leaks import details
     from flows.leaks import leaks as probes
     from ledger import read
 
     for title, probe in probes(read(ledger), study):
         console.print(f"{title}. {probe.says}", markup=False, highlight=False)
-        for reason, count in probe.left_out.items():
-            console.print(f"    not covered, {reason}: {count}", markup=False, highlight=False, style="dim")
+        for line in details(probe):
+            console.print(f"    {line}", markup=False, highlight=False, style="dim", soft_wrap=True)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from flows.evaluation import Evaluation
 from flows.planning import as_of_times
 from flows.study import EvidenceSection
 from ledger import Reader, row_of
-from ledger.information import stored_markets
+from ledger.information import known_markets
 from market_data.errors import CoordevalError
 from market_data.evidence import EvidenceProvider, Gdelt, MediaWiki, Query, Services, Wayback
 from market_data.http import HttpClient, Patience
@@ -42,8 +42,8 @@ async def gather(
     made, problems = 0, []
     async with HttpClient(contact=section.contact, transport=transport, patience=patience) as client:
         providers = _providers(client, section.providers, section.base_url)
-        for number, stored in enumerate(stored_markets(evaluation.reader, market_ids), start=1):
-            market, as_of = stored.market, times[stored.market.id]
+        for number, market in enumerate(known_markets(evaluation.reader, market_ids), start=1):
+            as_of = times[market.id]
             for provider in providers:
                 query = Query.of(market)
                 asked = asked_of(section, query)

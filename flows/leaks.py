@@ -2,8 +2,10 @@
 
 import polars as pl
 
-from analysis.leaks import (
+from analysis import (
     Probe,
+    SiblingReveals,
+    TrainingCutoff,
     cutoff_of,
     early_closing,
     memorisation,
@@ -14,19 +16,31 @@ from analysis.leaks import (
 from flows.study import PROBE
 from ledger import Reader
 
-_MARKETS = """
+_PAIRS = 20
+_ANSWERS = ("NO", "YES")
+_EXCLUSIVE = "coalesce(json_extract_string(v.facts, '$.neg_risk_id'), '') <> '' AS exclusive"
+"""Of a negative-risk group one market ends YES at most."""
+_MARKETS = f"""
     SELECT DISTINCT m.market_id, m.event_id, m.question, m.scheduled_close, v.closed_at, o.resolved_at, c.as_of,
-        CAST(o.value AS TINYINT) AS outcome
+        CAST(o.value AS TINYINT) AS outcome, {_EXCLUSIVE}
     FROM cells c JOIN markets m USING (market_id) JOIN current_outcomes o USING (market_id)
         LEFT JOIN venue_facts v USING (market_id)
     WHERE c.study_id = ? AND o.status = 'resolved' ORDER BY m.market_id
 """
+_SIBLINGS = f"""
+    SELECT m.market_id, m.event_id, m.question, o.resolved_at, CAST(o.value AS TINYINT) AS outcome, {_EXCLUSIVE}
+    FROM markets m JOIN current_outcomes o USING (market_id) LEFT JOIN venue_facts v USING (market_id)
+    WHERE o.status = 'resolved' AND m.event_id IN (
+        SELECT event_id FROM markets JOIN cells USING (market_id) WHERE study_id = ?) ORDER BY m.market_id
+"""
+"""A sample takes one market of an event; the others of the ledger may have told how it would end."""
 
 
 def leaks(reader: Reader, study: str, *, resamples: int = 2000) -> list[tuple[str, Probe]]:
     """(title, probe) for each: early closing, sibling questions, copies of the price, training cutoff, memorisation."""
     stored = reader.study(study)
     markets = reader.query(_MARKETS, [stored.study_id])
+    siblings = reader.query(_SIBLINGS, [stored.study_id])
     forecasts = reader.forecast_frame(stored.study_id)
     times = markets.select("market_id", "resolved_at")
     dated = forecasts.join(times, on="market_id")
@@ -35,10 +49,26 @@ def leaks(reader: Reader, study: str, *, resamples: int = 2000) -> list[tuple[st
     cutoff = cutoff_of(stored.model).cutoff
     found: list[tuple[str, Probe]] = [
         ("Early closing", early_closing(markets, resamples=resamples)),
-        ("Sibling questions", sibling_reveals(markets, resamples=resamples)),
+        ("Sibling questions", sibling_reveals(markets, siblings, resamples=resamples)),
         ("Copies of the price", price_copying(real, resamples=resamples)),
         ("Training cutoff", training_cutoff(real, cutoff, resamples=resamples)),
     ]
     if not probe.is_empty():
         found.append(("Memorisation", memorisation(probe, markets, cutoff=cutoff, resamples=resamples)))
     return found
+
+
+def details(probe: Probe) -> list[str]:
+    """What stands below a probe's finding: its other splits, the pairs of siblings, and what it does not cover."""
+    lines = []
+    if isinstance(probe, TrainingCutoff) and probe.cutoff is not None:
+        lines += [probe.by_as_of.says, probe.against_price.says]
+    if isinstance(probe, SiblingReveals):
+        shown = probe.pairs.head(_PAIRS)
+        lines += [
+            f"{market}, by {sibling}: {why}{'' if implies is None else f', so the answer is {_ANSWERS[implies]}'}"
+            for market, sibling, why, implies in shown.select("market_id", "sibling_id", "why", "implies").iter_rows()
+        ]
+        if probe.pairs.height > _PAIRS:
+            lines.append(f"and {probe.pairs.height - _PAIRS} more such pairs")
+    return lines + [f"not covered, {reason}: {count}" for reason, count in probe.left_out.items()]

@@ -3,40 +3,83 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import orjson
 import polars as pl
 
+from flows.as_of import AsOf, moment
 from ledger import Reader
 from ledger.information import stored_markets
-from market_data.errors import CoordevalError
-from market_data.polymarket.as_of import price_at
+from market_data.errors import CoordevalError, choose
+from market_data.price_at import PREFERENCE
+from market_data.sampling import NO_PRICE
+from market_data.types import OutcomeStatus
 
+if TYPE_CHECKING:
+    from analysis import EarlyClosing
+
+TOO_EARLY: Final = "as-of is before its first stored price; pull more days with --prices"
+TWO_WINNERS: Final = "another market of its negative-risk group ended YES too"
+_TIME: Final = pl.Datetime("us", "UTC")
+_RANK = f"CASE kind {' '.join(f'WHEN {kind!r} THEN {rank}' for kind, rank in PREFERENCE.items())} END"
 _LIST = """
-    SELECT m.market_id, m.source, o.status, o.value AS outcome, m.category, m.event_id, v.volume,
-        coalesce(v.closed_at, o.resolved_at) AS closed_at, m.question
+    SELECT m.market_id, m.source, o.status, o.value AS outcome, m.category, m.event_id, v.volume, m.opened_at,
+        m.scheduled_close, m.reference_time, coalesce(v.closed_at, o.resolved_at) AS closed_at, o.resolved_at, m.question
     FROM markets m LEFT JOIN current_outcomes o USING (market_id) LEFT JOIN venue_facts v USING (market_id)
     WHERE ($source IS NULL OR m.source = $source) AND ($status IS NULL OR o.status = $status)
-        AND ($category IS NULL OR m.category = $category)
+        AND ($category IS NULL OR m.category = $category) AND ($event IS NULL OR m.event_id = $event)
+        AND ($words IS NULL OR contains(lower(m.question), lower($words)))
         AND ($after IS NULL OR coalesce(v.closed_at, o.resolved_at) >= $after)
         AND ($before IS NULL OR coalesce(v.closed_at, o.resolved_at) < $before)
         AND ($min_volume IS NULL OR v.volume >= $min_volume)
-    ORDER BY closed_at DESC NULLS LAST, m.market_id
+    ORDER BY coalesce(v.closed_at, o.resolved_at) DESC NULLS LAST, m.market_id
 """
-_CHANGED = """
+_PRICES = f"""
+    WITH asked AS (SELECT unnest($ids::VARCHAR[]) AS market_id, unnest($times::TIMESTAMPTZ[]) AS as_of)
+    SELECT market_id,
+        max({{'at': knowable_at, 'rank': {_RANK}, 'price': price}}) FILTER (knowable_at <= as_of) AS last,
+        min(knowable_at) AS first
+    FROM asked JOIN prices USING (market_id) WHERE knowable_at IS NOT NULL GROUP BY market_id
+"""
+"""What `price_at` takes, of every market at once: the latest price, of those the preferred kind, of those the higher one."""
+_TWO_WINNERS = """
+    WITH legs AS (
+        SELECT market_id, event_id, json_extract_string(facts, '$.neg_risk_id') AS neg_risk
+        FROM venue_facts JOIN markets USING (market_id) JOIN current_outcomes USING (market_id) WHERE value = 1
+    )
+    SELECT market_id, event_id, neg_risk FROM legs WHERE neg_risk <> ''
+    QUALIFY count(*) OVER (PARTITION BY neg_risk) > 1 ORDER BY neg_risk, market_id
+"""
+"""Markets that ended YES beside another of their negative-risk group, which pays out one YES at most."""
+_RESAMPLES = 500
+_ENDED = """
+    SELECT m.source, m.market_id, m.event_id, m.scheduled_close, v.closed_at, o.resolved_at,
+        CAST(o.value AS TINYINT) AS outcome
+    FROM markets m JOIN current_outcomes o USING (market_id) LEFT JOIN venue_facts v USING (market_id)
+    WHERE o.status = 'resolved'
+"""
+_UNPAID = """
+    SELECT count(*) FROM current_outcomes JOIN venue_facts USING (market_id)
+    WHERE venue = 'polymarket' AND status = 'resolved' AND json_extract(evidence, '$.payouts') IS NULL
+"""
+_STARTS = """
+    SELECT market_id, CAST(json_extract_string(facts, '$.starts_at') AS TIMESTAMPTZ) AS starts_at FROM venue_facts
+    WHERE json_extract_string(facts, '$.starts_at') IS NOT NULL
+"""
+_CHANGED_IDS = "SELECT market_id FROM outcomes GROUP BY ALL HAVING count(DISTINCT (status, value, resolved_at)) > 1"
+"""What the outcome rests on may be told in more detail later; that alone is no change."""
+_CHANGED = f"""
     SELECT o.market_id, m.question, o.status, o.value, o.reason, o.recorded_at
     FROM outcomes o JOIN markets m USING (market_id)
-    WHERE o.market_id IN (SELECT market_id FROM outcomes GROUP BY market_id HAVING count(*) > 1)
+    WHERE o.market_id IN ({_CHANGED_IDS})
     ORDER BY o.market_id, o.recorded_at
 """
-_TOUCHED = """
+_TOUCHED = f"""
     SELECT s.name, s.study_id, count(DISTINCT c.market_id) AS markets FROM cells c JOIN studies s USING (study_id)
-    WHERE c.market_id IN (SELECT market_id FROM outcomes GROUP BY market_id HAVING count(*) > 1)
+    WHERE c.market_id IN ({_CHANGED_IDS})
     GROUP BY ALL ORDER BY ALL
 """
-_AT_ONCE = 50
-"""Markets whose prices are in memory together: fifteen days of midpoints are 21,600 a market."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +92,12 @@ class Audit:
     """Every resolution of each market whose resolution changed, oldest first."""
     touched: pl.DataFrame
     """Studies that hold such a market: their scores changed with it."""
+    early: "list[tuple[str, EarlyClosing]]"
+    """(source, how much of its outcomes early closing gives away): over all its markets, since a sample leaves most out."""
+    unpaid: int
+    """Polymarket's resolved markets whose payouts the venue does not state: they stand on status and prices alone."""
+    two_winners: pl.DataFrame
+    """market_id, event_id, neg_risk of markets that contradict each other: a sample leaves them out."""
     edits: pl.DataFrame
     refused: pl.DataFrame
     statements: list[str]
@@ -60,22 +109,27 @@ def listed(
     source: str | None = None,
     status: str | None = None,
     category: str | None = None,
+    event: str | None = None,
+    words: str | None = None,
     after: datetime | None = None,
     before: datetime | None = None,
     min_volume: float | None = None,
 ) -> pl.DataFrame:
-    """One row per market, the last closed first, with its status, outcome, category, event, volume and closing time."""
-    return reader.query(
-        _LIST,
-        {
-            "source": source,
-            "status": status,
-            "category": category,
-            "after": after,
-            "before": before,
-            "min_volume": min_volume,
-        },
-    )
+    """One row per market, the last closed first: status, outcome, category, event, volume, times and question.
+
+    Closed in [after, before); `words` stand in the question, whatever their case. Raises CoordevalError for a source or
+    category that the ledger does not hold, and for an unknown status.
+    """
+    asked = {"source": source, "status": status, "category": category, "event": event, "words": words}
+    found = reader.query(_LIST, {**asked, "after": after, "before": before, "min_volume": min_volume})
+    if found.is_empty():
+        for name in ("source", "category"):
+            known = reader.query(f"SELECT DISTINCT {name} FROM markets WHERE {name} <> ''")[name].to_list()
+            if asked[name] is not None and asked[name] not in known:
+                raise CoordevalError(choose(f"{name} in this ledger", asked[name] or "", known))
+        if status is not None and status not in get_args(OutcomeStatus):
+            raise CoordevalError(choose("status", status, get_args(OutcomeStatus)))
+    return found
 
 
 def market_id_of(reader: Reader, start: str) -> str:
@@ -92,16 +146,22 @@ def market_id_of(reader: Reader, start: str) -> str:
 
 def audit(reader: Reader) -> Audit:
     """Statuses and reasons, changed resolutions and the studies that they touch, edited texts, refused rows, listings."""
+    from analysis import early_closing  # a second that `markets list` need not wait
+
     statuses = reader.query("""
         SELECT m.source, coalesce(o.status, 'no outcome') AS status, coalesce(o.reason, '') AS reason, count(*) AS markets
         FROM markets m LEFT JOIN current_outcomes o USING (market_id) GROUP BY ALL ORDER BY ALL
     """)
+    markets = reader.query(_ENDED).partition_by("source", as_dict=True)
     refused = reader.query("SELECT reason, count(*) AS rows, any_value(kept) AS example FROM refused_rows GROUP BY ALL")
     pulls = reader.query("SELECT venue, endpoint, statement, ended FROM pulls ORDER BY updated_at").to_dicts()
     return Audit(
         statuses=statuses,
         changed=reader.query(_CHANGED),
         touched=reader.query(_TOUCHED),
+        early=[(str(source), early_closing(frame, resamples=_RESAMPLES)) for (source,), frame in sorted(markets.items())],
+        unpaid=reader.query(_UNPAID).item(),
+        two_winners=reader.query(_TWO_WINNERS),
         edits=reader.query("SELECT * FROM market_edits ORDER BY seen_at, market_id"),
         refused=refused,
         statements=[_statement(row) for row in pulls],
@@ -119,46 +179,45 @@ def _statement(row: dict[str, Any]) -> str:
     )
 
 
-def eligible(
-    reader: Reader,
-    markets: pl.DataFrame,
-    *,
-    hours_before: float,
-    end: Literal["close", "resolution"],
-    max_price_age_hours: float,
-) -> pl.DataFrame:
-    """What a sample may draw from: `markets` with the price of YES at as-of and why a market is not eligible ("" if it is).
+def eligible(reader: Reader, markets: pl.DataFrame, rule: AsOf, *, max_price_age_hours: float) -> pl.DataFrame:
+    """What a sample may draw from: `markets` (of `listed`) with as_of by `rule`, the price of YES then, and reason: why a
+    market is not eligible, "" where it is.
 
-    As-of is so many hours before the scheduled close, as a study's `hours_before_close`, or before the market in fact
-    resolved (`hours_before_resolution`, anchored on hindsight). A market that had closed by then is left out, and counted:
-    early closings are mostly YES, so that count says how selected the sample is. The price is the last one knowable at
-    as-of and not older than `max_price_age_hours`.
+    A market that had closed by its as-of time is left out, and counted: early closings are mostly YES, so that count says
+    how selected the sample is. So is one whose game had begun by then, since its result may have been known. The price is
+    the last one knowable at as-of and not older than `max_price_age_hours`, just as a study's view takes it.
     """
-    ids = markets["market_id"].to_list()
-    closed = dict(zip(ids, markets["closed_at"], strict=True))
-    prices: list[float | None] = []
-    reasons: list[str] = []
-    stored_in_parts = (
-        stored for start in range(0, len(ids), _AT_ONCE) for stored in stored_markets(reader, ids[start : start + _AT_ONCE])
+    moments = [
+        moment(rule, **times)
+        for times in markets.select("opened_at", "scheduled_close", "resolved_at", "reference_time").iter_rows(named=True)
+    ]
+    rows = markets.with_columns(
+        pl.Series("as_of", [at for at, _ in moments], dtype=_TIME),
+        pl.Series("lacks", [lacking for _, lacking in moments], dtype=pl.String),
     )
-    for stored, status in zip(stored_in_parts, markets["status"], strict=True):
-        market = stored.market
-        last = market.scheduled_close if end == "close" else closed[market.id]
-        price, reason = None, ""
-        if status != "resolved":
-            reason = f"outcome {status}"
-        elif last is None:
-            reason = f"no {'scheduled close' if end == 'close' else 'resolution time'}"
-        elif market.opened_at is not None and last - timedelta(hours=hours_before) < market.opened_at:
-            reason = "as-of would be before it opened"
-        elif (ended := closed[market.id]) is not None and last - timedelta(hours=hours_before) >= ended:
-            reason = "it had closed before its as-of time"
-        else:
-            found = price_at(stored.prices, last - timedelta(hours=hours_before), timedelta(hours=max_price_age_hours))
-            price, reason = found.value, "" if found.value is not None else "no price at as-of"
-        prices.append(price)
-        reasons.append(reason)
-    return markets.with_columns(pl.Series("price", prices, dtype=pl.Float64), pl.Series("reason", reasons, dtype=pl.String))
+    asked = rows.filter(pl.col("as_of").is_not_null())
+    prices = reader.query(_PRICES, {"ids": asked["market_id"].to_list(), "times": asked["as_of"].to_list()})
+    rows = rows.join(prices.unnest("last"), on="market_id", how="left", maintain_order="left")
+    rows = rows.join(reader.query(_STARTS), on="market_id", how="left", maintain_order="left")
+    as_of, age = pl.col("as_of"), pl.lit(timedelta(hours=max_price_age_hours))
+    tests = (
+        (pl.col("status").is_null(), pl.lit("no outcome")),
+        (pl.col("status") != "resolved", pl.format("outcome {}", "status")),
+        (pl.col("market_id").is_in(reader.query(_TWO_WINNERS)["market_id"].to_list()), pl.lit(TWO_WINNERS)),
+        (pl.col("lacks") != "", pl.format("no {}", "lacks")),
+        (as_of < pl.col("opened_at"), pl.lit("as-of would be before it opened")),
+        (as_of >= pl.min_horizontal("closed_at", "resolved_at"), pl.lit("it had closed before its as-of time")),
+        (as_of >= pl.col("starts_at"), pl.lit("its game had begun before its as-of time")),
+        (pl.col("at").is_null() & (pl.col("first") > as_of), pl.lit(TOO_EARLY)),
+        (pl.col("at").is_null(), pl.lit(NO_PRICE)),
+        (as_of - pl.col("at") > age, pl.lit(f"its last price was older than {max_price_age_hours:g} h")),
+    )
+    reason = pl.lit("")
+    for fails, words in reversed(tests):
+        reason = pl.when(fails).then(words).otherwise(reason)
+    return rows.with_columns(
+        status=pl.col("status").fill_null("none stored"), reason=reason, price=pl.when(reason == "").then("price")
+    ).drop("lacks", "at", "rank", "first", "starts_at")
 
 
 def shown(reader: Reader, market_id: str) -> list[tuple[str, Sequence[tuple[str, Any]]]]:

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from pydantic import BaseModel
 
 from agents.messages import content_hash
+from flows.as_of import moment, plain
 from flows.evaluation import Cell, Evaluation, Plan
-from flows.study import PROBE, FractionOfLife, HoursBeforeClose, HoursBeforeResolution, LoadedStudy
+from flows.study import PROBE, LoadedStudy
 from flows.wiring import build_source
 from ledger import Reader, row_of
-from ledger.information import resolution_times, stored_markets
+from ledger.information import known_markets, resolution_times, stored_markets
 from market_data.errors import DataError
 from market_data.gate import MarketView
 from market_data.types import Market
@@ -47,7 +47,7 @@ def pull(evaluation: Evaluation) -> list[str]:
 
 def _sampled(evaluation: Evaluation) -> list[str]:
     ids = [str(market_id) for market_id in evaluation.loaded.sample["market_ids"]]
-    there = {stored.market.id for stored in stored_markets(evaluation.reader, ids, missing="left out")}
+    there = {market.id for market in known_markets(evaluation.reader, ids)}
     if missing := [market_id for market_id in ids if market_id not in there]:
         raise DataError(
             f"the sample names {len(missing)} markets that {evaluation.path} does not hold, the first is {missing[0]}; "
@@ -58,9 +58,9 @@ def _sampled(evaluation: Evaluation) -> list[str]:
 
 def as_of_times(evaluation: Evaluation, market_ids: Sequence[str]) -> dict[str, datetime]:
     """The moment that each market's forecasts are made for, by the study's rule."""
-    stored = stored_markets(evaluation.reader, market_ids)
     resolved = resolution_times(evaluation.reader, market_ids)
-    return {s.market.id: _as_of(evaluation.loaded, s.market, resolved.get(s.market.id)) for s in stored}
+    markets = known_markets(evaluation.reader, market_ids)
+    return {market.id: _as_of(evaluation.loaded, market, resolved.get(market.id)) for market in markets}
 
 
 def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
@@ -71,7 +71,7 @@ def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
     """
     stored = stored_markets(evaluation.reader, market_ids)
     times = as_of_times(evaluation, market_ids)
-    hours = evaluation.loaded.study.max_price_age_hours
+    hours = evaluation.loaded.max_price_age_hours
     limit = None if hours is None else timedelta(hours=hours)
     foreign = _foreign_evidence(evaluation, times)
     views = []
@@ -118,7 +118,9 @@ def _cells(evaluation: Evaluation, views: Sequence[MarketView]) -> list[Cell]:
     described = [(*arm, arm[1].roles(), dict(arm[1].identity()), arm[2].identity()) for arm in arms]
     cells = []
     for view in views:
-        market = {"id": view.market.id, "as_of": view.as_of.isoformat(), "view": view.fingerprint}
+        market: dict[str, Any] = {"id": view.market.id, "as_of": view.as_of.isoformat(), "view": view.fingerprint}
+        if view.max_price_age is not None:  # a certificate makes the view again, and needs it for that
+            market["max_price_age_seconds"] = view.max_price_age.total_seconds()
         for label, configuration, settings, roles, declared, fixed in described:
             for replicate in range(loaded.study.replicates):
                 identity = {
@@ -149,33 +151,20 @@ def _chunks(evaluation: Evaluation, cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _as_of(loaded: LoadedStudy, market: Market, resolved_at: datetime | None) -> datetime:
-    rule = loaded.study.as_of
-    close, opened = market.scheduled_close, market.opened_at
-    match rule:
-        case datetime():
-            return rule
-        case HoursBeforeClose(hours_before_close=hours):
-            return _known(market, "scheduled close", close, rule) - timedelta(hours=hours)
-        case FractionOfLife(fraction_of_life=fraction):
-            start = _known(market, "opening time", opened, rule)
-            return start + fraction * (_known(market, "scheduled close", close, rule) - start)
-        case HoursBeforeResolution(hours_before_resolution=hours):
-            return _known(market, "resolution time", resolved_at, rule) - timedelta(hours=hours)
-    if market.reference_time is None:
+    rule = loaded.as_of
+    at, lacking = moment(
+        rule,
+        opened_at=market.opened_at,
+        scheduled_close=market.scheduled_close,
+        resolved_at=resolved_at,
+        reference_time=market.reference_time,
+    )
+    if at is None:
         raise DataError(
-            f'market {market.id}: as_of = "source", but source {market.source!r} proposes no time; give as_of a date or '
-            "hours_before_close"
+            f"market {market.id}: as_of = {plain(rule)!r} needs its {lacking}, which {market.source!r} does not give: "
+            "leave the market out, or use another rule for as_of, such as a date or hours_before_close"
         )
-    return market.reference_time
-
-
-def _known(market: Market, what: str, time: datetime | None, rule: BaseModel) -> datetime:
-    if time is None:
-        raise DataError(
-            f"market {market.id}: as_of = {rule.model_dump()} needs its {what}, which {market.source!r} does not give: "
-            "leave the market out, or use another rule for as_of"
-        )
-    return time
+    return at
 
 
 def _check_resolutions(reader: Reader, views: Sequence[MarketView]) -> None:
@@ -203,7 +192,7 @@ def _study_row(loaded: LoadedStudy) -> dict[str, Any]:
         "source": loaded.study.markets.source,
         "model": loaded.study.model_name,
         "simulated": loaded.study.simulated,
-        "hindsight": loaded.study.hindsight,
+        "hindsight": loaded.hindsight,
         "elements": orjson.dumps(elements).decode(),
         "created_at": datetime.now(UTC),
         "locked_at": None,

@@ -7,7 +7,7 @@ changed is kept beside it, because later text may know the answer.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,9 @@ AT_ONCE = 8
 OVERLAP = timedelta(days=1)
 """A follow-up reads this much again: a venue may list a closing late."""
 
+FILES: Mapping[str, Any] = {"forecastbench": Round, "dataset": CoordinationTraces}
+"""Sources that come as files, for `pull_files`."""
+
 OnPage = Callable[[Statement], None]
 
 
@@ -52,6 +55,7 @@ async def pull_markets(
     *,
     base_url: str | None = None,
     price_days: float = 0.0,
+    again: bool = False,
     contact: str = "",
     patience: Patience | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -60,16 +64,20 @@ async def pull_markets(
     """List a venue's resolved markets of a window into the ledger, with their last `price_days` of prices.
 
     Goes on from a stopped pull of the same query. One that ended before its window did is followed up from where it
-    looked last; one that is complete is not asked again. Returns the statement. Raises FetchError, DataError, LedgerError.
+    looked last; one that is complete is not asked again, unless `again`: then its listing is read anew, and what changed is
+    stored beside what was there. Returns the statement. Raises FetchError, DataError, LedgerError.
     """
     aside = ledger.path.parent / "aside"
     client, venue = connect(
         venue_name, base_url=base_url, aside=aside, patience=patience, contact=contact, transport=transport
     )
+    venue_name = venue.name  # not the name of the file that it may come from
     async with client:
         reader = read(ledger.path)
         endpoint = base_url or ""
         before = _before(reader, venue, endpoint, query, price_days)
+        if again and before is not None and before.ended:
+            before = None
         while before is not None and before.ended:
             # A follow-up may be done too, and have been followed up itself: go to the last one.
             if query.before <= before.started_at:

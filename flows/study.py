@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agents.capabilities import check_sampling
 from agents.cell import Settings
@@ -23,6 +23,8 @@ from agents.toolbox import TOOLS
 from analysis.bootstrap import PRICE
 from analysis.predictions import Prediction
 from configurations import Configuration, Registry, load
+from flows.as_of import AsOf, FractionOfLife, HoursBeforeClose, HoursBeforeResolution, differences, plain, restored
+from flows.as_of import hindsight as on_hindsight
 from market_data.errors import CoordevalError, choose
 from market_data.traces100 import NAME as TRACES
 
@@ -59,24 +61,6 @@ class SampledMarkets(_Section):
     source: Literal["ledger"]
     sample: str = Field(min_length=1)
     """Path of the sample file, from the study file's folder; its bytes are part of the study's identity."""
-
-
-class HoursBeforeClose(_Section):
-    """As of so many hours before the scheduled close, which is known at opening."""
-
-    hours_before_close: float = Field(gt=0)
-
-
-class FractionOfLife(_Section):
-    """As of a fraction of the way from opening to the scheduled close, both known at opening."""
-
-    fraction_of_life: float = Field(gt=0, lt=1)
-
-
-class HoursBeforeResolution(_Section):
-    """As of so many hours before the market in fact resolved: anchored on hindsight, and marked so in every result."""
-
-    hours_before_resolution: float = Field(gt=0)
 
 
 class EvidenceSection(_Section):
@@ -162,9 +146,10 @@ class Study(_Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     replicates: int = Field(default=2, ge=1, le=1000)
     markets: Annotated[SimulatedMarkets | PublishedMarkets | SampledMarkets, Field(discriminator="source")]
-    as_of: Literal["source"] | AwareDatetime | HoursBeforeClose | FractionOfLife | HoursBeforeResolution = "source"
+    as_of: AsOf = "source"
+    """When forecasts are made for. Of a sample, "source" is the rule that it was drawn by."""
     max_price_age_hours: float | None = Field(default=None, gt=0)
-    """A last price older than this is none; the market-price baseline and agents see the same."""
+    """A last price older than this is none, for the baseline and agents alike. Not set: the sample's, or no limit."""
     evidence: EvidenceSection = EvidenceSection()
     model: Annotated[SimulatedModelSection | RecordedModelSection | AnthropicModelSection, Field(discriminator="provider")]
     agents: AgentsSection = AgentsSection()
@@ -215,11 +200,6 @@ class Study(_Section):
                     "a rule is tested and corrected for once, so take one of them out"
                 )
         return self
-
-    @property
-    def hindsight(self) -> bool:
-        """True where the as-of time depends on when the market resolved: the published dataset's own does."""
-        return isinstance(self.as_of, HoursBeforeResolution) or (self.as_of == "source" and self.markets.source == TRACES)
 
     @property
     def model_name(self) -> str:
@@ -276,13 +256,35 @@ class LoadedStudy:
             self.warnings = check_sampling(study.model.id, study.model.sampling)
         self.content = study.content()
         self.sample: dict[str, Any] = {}
+        self.as_of: AsOf = study.as_of
+        self.max_price_age_hours = study.max_price_age_hours
         if isinstance(study.markets, SampledMarkets):
             path = directory / study.markets.sample
             self.sample, digest = _read_sample(path)
             self.content["markets"] = {"source": "ledger", "sample": digest}
+            self.as_of, self.max_price_age_hours = self._agreed(path)
         if files:
             self.content["plugins"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
         self.id = content_hash("study/1", self.content)
+
+    @property
+    def hindsight(self) -> bool:
+        """True where the as-of time depends on when the market resolved: the published dataset's own does."""
+        own = self.study.markets.source == TRACES or self.sample.get("spec", {}).get("hindsight") is True
+        return on_hindsight(self.as_of) or (self.as_of == "source" and own)
+
+    def _agreed(self, path: Path) -> tuple[AsOf, float | None]:
+        """(as-of, oldest price in hours): what the study does not say, its sample does. Where both do, it warns."""
+        drawn = {name: self.sample["spec"].get(name) for name in ("as_of", "max_price_age_hours")}
+        own: dict[str, Any] = {"as_of": self.as_of, "max_price_age_hours": self.max_price_age_hours}
+        try:
+            rule = self.as_of if drawn["as_of"] is None else restored(drawn["as_of"])
+        except ValueError as error:
+            bad = f"markets.sample = {str(path)!r}: its as_of = {drawn['as_of']!r} is no rule; draw the sample again"
+            raise StudyError(bad) from error
+        self.warnings += differences({**own, "as_of": None if self.as_of == "source" else plain(self.as_of)}, drawn)
+        age = drawn["max_price_age_hours"] if self.max_price_age_hours is None else self.max_price_age_hours
+        return (rule if self.as_of == "source" else self.as_of), age
 
     @property
     def recorded(self) -> bool:
@@ -297,6 +299,8 @@ def _read_sample(path: Path) -> tuple[dict[str, Any], str]:
         sample = orjson.loads(content)
         if not isinstance(sample, dict) or not isinstance(sample.get("market_ids"), list) or not sample["market_ids"]:
             raise ValueError("it holds no market_ids")
+        if not isinstance(sample.setdefault("spec", {}), dict):
+            raise ValueError("its spec is no object")
     except (OSError, ValueError) as error:
         raise StudyError(
             f"markets.sample = {str(path)!r}: not a sample file ({error}); `coordeval markets sample` writes one"

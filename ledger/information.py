@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from ledger.errors import LedgerError
 from ledger.reader import Reader
@@ -24,10 +24,8 @@ class StoredMarket:
     documents: Sequence[Document]
 
 
-def stored_markets(
-    reader: Reader, market_ids: Sequence[str], *, missing: Literal["error", "left out"] = "error"
-) -> list[StoredMarket]:
-    """The markets with these ids, in this order. Raises LedgerError for one that is not stored, unless left out."""
+def stored_markets(reader: Reader, market_ids: Sequence[str]) -> list[StoredMarket]:
+    """The markets with these ids, in this order. Raises LedgerError for one that is not stored."""
     prices: dict[str, list[PricePoint]] = defaultdict(list)
     documents: dict[str, list[Document]] = defaultdict(list)
     for row in _select(reader, "prices", market_ids):
@@ -35,10 +33,16 @@ def stored_markets(
     for row in _select(reader, "documents", market_ids):
         del row["document_id"]  # it is the hash of the rest
         documents[row["market_id"]].append(Document(**row))
-    markets = {row["market_id"]: market_of(row) for row in _select(reader, "markets", market_ids)}
-    if missing == "error" and (unknown := [key for key in market_ids if key not in markets]):
+    markets = {market.id: market for market in known_markets(reader, market_ids)}
+    if unknown := [key for key in market_ids if key not in markets]:
         raise LedgerError(f"{reader.path} holds no market {unknown[0]}; pull or import it first")
-    return [StoredMarket(markets[key], prices[key], documents[key]) for key in market_ids if key in markets]
+    return [StoredMarket(markets[key], prices[key], documents[key]) for key in market_ids]
+
+
+def known_markets(reader: Reader, market_ids: Sequence[str]) -> list[Market]:
+    """Those of these markets that are stored, in this order, without what is known of them."""
+    markets = {row["market_id"]: market_of(row) for row in _select(reader, "markets", market_ids)}
+    return [markets[key] for key in market_ids if key in markets]
 
 
 def resolution_times(reader: Reader, market_ids: Sequence[str]) -> dict[str, datetime | None]:

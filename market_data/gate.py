@@ -8,9 +8,11 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from market_data.errors import DataError
+from market_data.price_at import PREFERENCE
 from market_data.types import Document, Market, PricePoint, utc
 
 
@@ -43,7 +45,13 @@ class Gate:
                 self.refusals.append(Refusal(kind, _name(item), "later than as-of"))
             else:
                 admitted.append(item)
-        return sorted(admitted, key=lambda item: (item.knowable_at, getattr(item, "id", ""), getattr(item, "price", 0.0)))
+        return sorted(admitted, key=_place)
+
+
+def _place(item: Any) -> tuple[datetime, str, int, float]:
+    """Of prices of one moment the last is the one that `price_at` takes."""
+    kind = getattr(item, "kind", None)
+    return item.knowable_at, getattr(item, "id", ""), PREFERENCE[kind] if kind else 0, getattr(item, "price", 0.0)
 
 
 def _name(item: Any) -> str:
@@ -92,14 +100,14 @@ class MarketView:
 
     @property
     def price(self) -> PricePoint | None:
-        """The last price knowable at as-of; None where there is none, or it is older than the stated limit."""
+        """The last price knowable at as-of, as `price_at` takes it; None where there is none or it is too old."""
         if not self.prices:
             return None
         last = self.prices[-1]
         too_old = self.max_price_age is not None and self.as_of - last.knowable_at > self.max_price_age
         return None if too_old else last
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 of all that an agent could learn here: part of every forecast's identity."""
         digest = hashlib.sha256(b"market-view/1")

@@ -27,7 +27,8 @@ T = TypeVar("T")
 Params = Iterable[tuple[str, str]]
 """Pairs, not a mapping: a parameter may be repeated."""
 
-_LATER = frozenset({408, 425, 429})
+TRY_LATER = frozenset({408, 425, 429})
+"""Statuses below 500 that another try may mend."""
 _EXCERPT = 200
 
 
@@ -169,7 +170,7 @@ class HttpClient:
 
     def _refuse(self, service: Service, url: httpx.URL, response: httpx.Response) -> httpx.Response:
         status, body = response.status_code, excerpt(response.content)
-        if status not in _LATER and status < 500:
+        if status not in TRY_LATER and status < 500:
             raise FetchError(
                 f"{service.name}: {url} answered {status}: {body}; this request is refused however often it is sent, "
                 "so check its parameters and the base URL",

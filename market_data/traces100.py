@@ -113,6 +113,8 @@ class CoordinationTraces:
 
     name = NAME
     simulated = False
+    checked_against = "the published files themselves, checksums pinned"
+    needs = "nothing: it is downloaded; --path for a folder that holds it"
 
     def __init__(self, directory: Path) -> None:
         self._rows = [orjson.loads(line) for line in read_checked(directory, "markets.jsonl").splitlines()]

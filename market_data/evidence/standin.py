@@ -4,7 +4,7 @@ Always: the search ranks on today's texts, `rvstart` is honoured, a moment witho
 either side, an archived status is replayed, GDELT finds nothing with `{}`. `quirks` maps other ones to how many answers they
 befall. `recordings` is a directory of recorded payloads, which are served where exactly their request comes.
 
-    python -m market_data.evidence.standin --port 8766
+    python -m market_data.evidence.standin --port 8767
 """
 
 import argparse
@@ -234,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m market_data.evidence.standin", description="A local stand-in")
     parser.add_argument("--recorded", type=Path, help="a directory of recorded payloads to serve for their own requests")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8766)
+    parser.add_argument("--port", type=int, default=8767)
     asked = parser.parse_args()
     uvicorn.run(evidence_app(recordings=asked.recorded), host=asked.host, port=asked.port, log_level="warning")
 

@@ -4,7 +4,6 @@
 `price_at` picks the one that a forecast at as-of could have seen.
 """
 
-from market_data.polymarket.as_of import PriceAt, price_at
 from market_data.polymarket.completeness import Completeness, Query
 from market_data.polymarket.endpoints import Endpoints
 from market_data.polymarket.fields import SchemaChange
@@ -16,13 +15,13 @@ from market_data.polymarket.lookup import (
     event,
     market,
     markets_by_condition,
-    neg_risk_conflicts,
     payouts,
 )
 from market_data.polymarket.parse import Listed, Refused, VenueFacts, parse_market, parse_markets
 from market_data.polymarket.prices import PriceHistory, Window, clob_history, price_as_of
 from market_data.polymarket.resolution import ClobResolution, Payouts
 from market_data.polymarket.trades import TradePrices, trade_prices
+from market_data.price_at import PriceAt, price_at
 
 __all__ = [
     "ClobResolution",
@@ -46,7 +45,6 @@ __all__ = [
     "event",
     "market",
     "markets_by_condition",
-    "neg_risk_conflicts",
     "parse_market",
     "parse_markets",
     "payouts",

@@ -17,7 +17,6 @@ from market_data.polymarket.fields import SchemaChange
 from market_data.polymarket.gamma import PAGE_SIZE
 from market_data.polymarket.parse import Listed, Refused, parse_market, parse_markets
 from market_data.polymarket.resolution import ClobResolution, Payouts, parse_clob_market, parse_payouts
-from market_data.types import Outcome
 
 _IDS_PER_REQUEST = 50
 """Gamma takes 100, but 100 condition ids make a URL of 8 KB, which some proxies refuse with 414."""
@@ -121,15 +120,6 @@ async def payouts(client: HttpClient, data: Service, condition_ids: Iterable[str
         answer = await client.get_json(data, "/v2/resolutions", [("condition", ",".join(some))], check=check)
         found |= {row.condition_id: row for row in answer}
     return found
-
-
-def neg_risk_conflicts(outcomes: Iterable[tuple[str, Outcome]]) -> dict[str, tuple[str, ...]]:
-    """Negative-risk groups with more than one YES: group -> the markets that ended YES. Input: (group, outcome)."""
-    winners: dict[str, list[str]] = {}
-    for group, outcome in outcomes:
-        if group and outcome.value == 1:
-            winners.setdefault(group, []).append(outcome.market_id)
-    return {group: tuple(sorted(ids)) for group, ids in winners.items() if len(ids) > 1}
 
 
 def _asked_for(payload: Any, *, ids: Sequence[str]) -> list[dict[str, Any]]:

@@ -114,6 +114,8 @@ class Listed:
     market: Market
     facts: VenueFacts
     outcome: Outcome
+    payouts: tuple[int, ...] | None = None
+    """What the Data API pays for each outcome, in millionths; None where it was not asked or does not say."""
 
     def confirmed(self, *, clob: ClobResolution | None = None, payouts: Payouts | None = None) -> Outcome:
         """The outcome, held against other sources; see `resolution.confirmed`."""
@@ -123,7 +125,7 @@ class Listed:
     def evidence(self) -> str:
         """What the outcome was decided by, as JSON with sorted keys: equal evidence, equal bytes."""
         facts = self.facts
-        seen = {
+        seen: dict[str, object] = {
             "closed": facts.closed,
             "closedTime": facts.closed_at,
             "outcomePrices": facts.prices,
@@ -131,6 +133,8 @@ class Listed:
             "umaEndDate": facts.uma_end,
             "umaResolutionStatus": facts.status or None,
         }
+        if self.payouts is not None:
+            seen["payouts"] = self.payouts
         return orjson.dumps(seen, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z).decode()
 
 

@@ -1,29 +1,29 @@
 """Sources of real markets behind one protocol (`base.Venue`); each says what its parser was held against.
 
-`connect` opens one by its name. ForecastBench is a folder of files and not a venue: `forecastbench.Round`.
+`connect` opens one by its name, through the same door for the built-in ones and a user's own (`registry`); docs/sources.md
+shows how one is written. ForecastBench is a folder of files and not a venue: `forecastbench.Round`.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from market_data.errors import CoordevalError, choose
-from market_data.http import HttpClient, Patience, Service
+from market_data.http import HttpClient, Patience
 from market_data.polymarket.completeness import Query
-from market_data.polymarket.endpoints import Endpoints
 from market_data.venues.base import MarketPage, MarketRow, PriceRecord, RefusedRow, Statement, Venue
 from market_data.venues.forecastbench import Round, rounds
 from market_data.venues.kalshi import Kalshi
 from market_data.venues.listing import Completeness, Listed, Page, Prices
 from market_data.venues.manifold import Manifold
 from market_data.venues.metaculus import Metaculus
-from market_data.venues.metaculus_token import BASE_URL, metaculus_client
+from market_data.venues.metaculus_token import metaculus_client
 from market_data.venues.polymarket import Polymarket
+from market_data.venues.reading import Reader, evidence
+from market_data.venues.registry import Sources, from_file, load
+from market_data.venues.walk import next_page, rows_of
 
 __all__ = [
-    "VENUES",
     "Completeness",
     "Kalshi",
     "Listed",
@@ -36,21 +36,21 @@ __all__ = [
     "PriceRecord",
     "Prices",
     "Query",
+    "Reader",
     "RefusedRow",
     "Round",
+    "Sources",
     "Statement",
     "Venue",
     "connect",
+    "evidence",
+    "from_file",
+    "load",
     "metaculus_client",
+    "next_page",
     "rounds",
+    "rows_of",
 ]
-
-VENUES: Mapping[str, Callable[[HttpClient, str | None, Path | None], Venue[Any, Any]]] = {
-    "polymarket": lambda client, url, aside: Polymarket(client, Endpoints.at(url) if url else None, aside=aside),
-    "kalshi": lambda client, url, aside: Kalshi(client, _at("Kalshi", url), aside=aside),
-    "manifold": lambda client, url, aside: Manifold(client, _at("Manifold", url), aside=aside),
-    "metaculus": lambda client, url, aside: Metaculus(client, _at("Metaculus", url), aside=aside),
-}
 
 
 def connect(
@@ -62,16 +62,12 @@ def connect(
     contact: str = "",
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> tuple[HttpClient, Venue[Any, Any]]:
-    """(the client, to be closed by `async with`; the venue). With `base_url` it is a stand-in's, asked without a pause."""
-    if name not in VENUES:
-        raise CoordevalError(choose("venue", name, list(VENUES)))
-    if name == "metaculus":
-        where = base_url or BASE_URL
-        client = metaculus_client(base_url=where, patience=patience, contact=contact, transport=transport)
-    else:
-        client = HttpClient(patience=patience, contact=contact, transport=transport)
-    return client, VENUES[name](client, base_url, aside)
+    """(the client, to be closed by `async with`; the venue): an installed one by its name, or that of a Python file.
 
-
-def _at(name: str, base_url: str | None) -> Service | None:
-    return Service(name=name, base_url=base_url, requests_per_second=None) if base_url else None
+    With `base_url` it is a stand-in's, asked without a pause. Raises CoordevalError for a venue that there is not, that is
+    broken, or that lacks what it needs.
+    """
+    cls = from_file(Path(name)) if name.endswith(".py") else load().of(name)
+    options: dict[str, Any] = {"patience": patience, "contact": contact, "transport": transport}
+    client = cls.client(base_url=base_url, **options) if hasattr(cls, "client") else HttpClient(**options)
+    return client, cls.at(client, base_url, aside)

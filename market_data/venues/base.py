@@ -7,8 +7,9 @@ of read-only members, so a frozen dataclass with these names fits without inheri
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
+from market_data.http import HttpClient, Service
 from market_data.polymarket.completeness import Query
 from market_data.types import Market, Outcome, PricePoint
 
@@ -107,13 +108,25 @@ class MarketPage(Protocol[RowT_co, StatementT_co]):
 
 
 class Venue(Protocol[RowT, StatementT]):
-    """A source of real markets. It must never end a listing early without an error, and never return a price after as-of."""
+    """A source of real markets. It must never end a listing early without an error, and never return a price after as-of.
+
+    A class whose service answers nobody without a token also has `client`, which makes the HttpClient that sends it: see
+    `metaculus`.
+    """
 
     @property
     def name(self) -> str: ...
     @property
     def checked_against(self) -> str:
         """What its parser was held against: recordings, or documentation only."""
+
+    @property
+    def needs(self) -> str:
+        """What a user must bring, such as a token; "nothing" where it is keyless."""
+
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        """The venue, or its stand-in at `base_url`; payloads that cannot be read are kept in `aside`."""
 
     def pages(self, query: Query, *, resume: StatementT | None = None) -> AsyncIterator[MarketPage[RowT, StatementT]]:
         """The listing from its start, or from where the stored statement `resume` stopped."""
@@ -123,3 +136,8 @@ class Venue(Protocol[RowT, StatementT]):
 
     async def prices(self, row: RowT, as_of: datetime, *, since: datetime | None = None) -> PriceRecord:
         """What could be read from `since` (default: the opening) to `as_of`; no points is an answer too."""
+
+
+def standin(name: str, base_url: str | None) -> Service | None:
+    """A stand-in's service, asked without a pause; None where there is none."""
+    return Service(name=name, base_url=base_url, requests_per_second=None) if base_url else None

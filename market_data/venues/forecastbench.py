@@ -68,6 +68,8 @@ class Round:
 
     name = NAME
     simulated = False
+    checked_against = "the rounds 2025-10-26 and 2026-03-01 of forecastbench-datasets"
+    needs = "--path: the folder with question_sets/ and resolution_sets/"
 
     def __init__(self, directory: Path, due: str, *, events: Mapping[Key, str] | None = None) -> None:
         """`events`: the event of a market where it is known from elsewhere; the files do not name it.

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 
@@ -28,6 +28,7 @@ from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange, keep_aside
 from market_data.polymarket.resolution import Verdict
 from market_data.types import Market, Outcome, OutcomeStatus
+from market_data.venues.base import standin
 from market_data.venues.kalshi_prices import Period, candle_prices
 from market_data.venues.listing import Completeness, Listed, Page, Prices
 from market_data.venues.reading import Reader, evidence
@@ -169,6 +170,7 @@ class Kalshi:
 
     name = NAME
     checked_against = "documentation only: no settled recording exists"
+    needs = "nothing"
 
     def __init__(
         self,
@@ -180,6 +182,10 @@ class Kalshi:
     ) -> None:
         self._client, self._aside, self._clock = client, aside, clock
         self._service = service or Service(name="Kalshi", base_url=BASE_URL, requests_per_second=REQUESTS_PER_SECOND)
+
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        return cls(client, standin(cls.__name__, base_url), aside=aside)
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[KalshiFacts]]:
         """Raises FetchError, SchemaChange, DataError."""

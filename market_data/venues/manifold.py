@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -30,6 +30,7 @@ from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange
 from market_data.polymarket.resolution import Verdict
 from market_data.types import Market, Outcome
+from market_data.venues.base import standin
 from market_data.venues.listing import Completeness, Listed, Page, Prices
 from market_data.venues.manifold_prices import bet_prices
 from market_data.venues.reading import Reader, evidence
@@ -128,6 +129,7 @@ class Manifold:
 
     name = NAME
     checked_against = "documentation only: no recording exists"
+    needs = "nothing"
 
     def __init__(
         self,
@@ -139,6 +141,10 @@ class Manifold:
     ) -> None:
         self._client, self._aside, self._clock = client, aside, clock
         self._service = service or Service(name="Manifold", base_url=BASE_URL, requests_per_second=REQUESTS_PER_SECOND)
+
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        return cls(client, standin(cls.__name__, base_url), aside=aside)
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[ManifoldFacts]]:
         """Raises FetchError, SchemaChange, DataError."""

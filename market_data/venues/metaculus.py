@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from market_data.errors import CoordevalError, DataError
 from market_data.http import BadAnswer, FetchError, HttpClient, Service
@@ -29,8 +29,9 @@ from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange, keep_aside
 from market_data.polymarket.resolution import Verdict
 from market_data.types import Market, Outcome, PricePoint, utc
+from market_data.venues.base import standin
 from market_data.venues.listing import Completeness, Listed, Page, Prices
-from market_data.venues.metaculus_token import BASE_URL, HINT, TOKEN_VARIABLE
+from market_data.venues.metaculus_token import BASE_URL, HINT, TOKEN_VARIABLE, metaculus_client
 from market_data.venues.reading import Reader, evidence
 from market_data.venues.walk import next_page, rows_of
 
@@ -143,6 +144,8 @@ class Metaculus:
 
     name = NAME
     checked_against = "documentation only: no settled recording exists"
+    needs = f"your token, in the variable {TOKEN_VARIABLE}"
+    client = staticmethod(metaculus_client)
 
     def __init__(
         self,
@@ -154,6 +157,10 @@ class Metaculus:
     ) -> None:
         self._client, self._aside, self._clock = client, aside, clock
         self._service = service or Service(name="Metaculus", base_url=BASE_URL, requests_per_second=REQUESTS_PER_SECOND)
+
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        return cls(client, standin(cls.__name__, base_url), aside=aside)
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[MetaculusFacts]]:
         """Raises FetchError, SchemaChange, DataError; CoordevalError where the token is refused."""

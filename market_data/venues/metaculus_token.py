@@ -15,16 +15,16 @@ HINT = f"copy yours from https://www.metaculus.com/accounts/settings/ into the v
 def metaculus_client(
     token: str | None = None,
     *,
-    base_url: str = BASE_URL,
+    base_url: str | None = None,
     patience: Patience | None = None,
     contact: str = "",
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> HttpClient:
-    """A client that sends the token (default: METACULUS_TOKEN) to the host of `base_url` and to no other."""
+    """A client that sends the token (default: METACULUS_TOKEN) to one host: the venue's, or that of `base_url`."""
     token = (os.environ.get(TOKEN_VARIABLE, "") if token is None else token).strip()
     if not token or not token.isascii() or not token.isprintable():
         raise CoordevalError(f"Metaculus answers nobody without a token, and {TOKEN_VARIABLE} holds none; {HINT}")
-    sender = _Authorized(token, httpx.URL(base_url).host, transport or httpx.AsyncHTTPTransport(retries=0))
+    sender = _Authorized(token, httpx.URL(base_url or BASE_URL).host, transport or httpx.AsyncHTTPTransport(retries=0))
     return HttpClient(patience=patience, contact=contact, transport=sender)
 
 

@@ -1,21 +1,32 @@
-"""Polymarket as a venue: its functions behind the protocol, unchanged."""
+"""Polymarket as a venue: its functions behind the protocol, and each resolution held against the payouts.
 
+Gamma's status and prices decide first; the Data API is asked for the payouts of every market of a page that ended, twenty
+at a time. Where the two disagree the market is contradictory. Where the Data API does not know a market, the outcome stands
+on Gamma alone, and its evidence then names no payouts. Where it refuses the question for good, that is a refused row.
+"""
+
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from market_data.http import HttpClient
+from market_data.http import TRY_LATER, FetchError, HttpClient
 from market_data.polymarket import (
     Completeness,
     Endpoints,
     Listed,
     Page,
+    Payouts,
     PriceHistory,
     Query,
+    Refused,
     clob_history,
+    payouts,
     resolved_markets,
 )
+from market_data.polymarket.completeness import counted
 from market_data.types import utc
 from market_data.venues.listing import Prices
 
@@ -27,6 +38,7 @@ class Polymarket:
 
     name = NAME
     checked_against = "recorded payloads of Gamma, the CLOB and the Data API"
+    needs = "nothing"
 
     def __init__(
         self,
@@ -38,11 +50,40 @@ class Polymarket:
     ) -> None:
         self._client, self._aside, self._clock = client, aside, clock
         self._endpoints = endpoints or Endpoints.live()
+        self._payouts_refused = False
 
-    def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page]:
-        return resolved_markets(
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        return cls(client, Endpoints.at(base_url) if base_url else None, aside=aside)
+
+    async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page]:
+        """Raises FetchError, DataError."""
+        changed: Counter[str] = Counter()
+        listing = resolved_markets(
             self._client, self._endpoints.gamma, query, resume=resume, aside=self._aside, clock=self._clock
         )
+        async for page in listing:
+            listed, refused = await self._confirmed(page.listed)
+            changed.update(row.outcome.status for row in listed)
+            changed.subtract(row.outcome.status for row in page.listed)
+            statuses = {status: n for status, n in counted(page.so_far.statuses, changed).items() if n}
+            yield replace(
+                page, listed=listed, refused=page.refused + refused, so_far=replace(page.so_far, statuses=statuses)
+            )
+
+    async def _confirmed(self, listed: tuple[Listed, ...]) -> tuple[tuple[Listed, ...], tuple[Refused, ...]]:
+        ended = [row.market.id for row in listed if row.outcome.status in ("resolved", "fifty_fifty")]
+        if self._payouts_refused or not ended:
+            return listed, ()
+        try:
+            paid = await payouts(self._client, self._endpoints.data, ended)
+        except FetchError as error:
+            if error.status is None or error.status in TRY_LATER or error.status >= 500:
+                raise
+            self._payouts_refused = True  # and would be for each page to come
+            refused = Refused(item="the Data API's payouts", reason="payouts refused", detail=str(error))
+            return listed, (refused,)
+        return tuple(_held(row, paid.get(row.market.id)) for row in listed), ()
 
     def restored(self, plain: Mapping[str, Any]) -> Completeness:
         return Completeness.from_json(plain)
@@ -54,3 +95,7 @@ class Polymarket:
             reason = f"it has no YES token (outcomes {' / '.join(row.facts.labels)})"
             return Prices(market_id=row.market.id, source="clob", as_of=as_of, points=(), reason=reason)
         return await clob_history(self._client, self._endpoints.clob, row, as_of, since=since)
+
+
+def _held(row: Listed, paid: Payouts | None) -> Listed:
+    return row if paid is None else replace(row, outcome=row.confirmed(payouts=paid), payouts=paid.payouts)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reference import CONFIGURATIONS, _lines, cell, failed, recorded, recorded_frame, table
 from sklearn.metrics import roc_auc_score
 
-from analysis import AnalysisError
-from analysis.leaks import (
+from analysis import (
+    AnalysisError,
     cutoff_of,
     early_closing,
     memorisation,

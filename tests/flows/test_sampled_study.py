@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from flows.certificate import certificate
 from flows.cli import app
 from flows.evaluation import open_evaluation
 from flows.gathering import gather
+from flows.leaks import leaks
 from flows.planning import as_of_times, plan, pull
 from flows.pulling import pull_markets
 from flows.running import run_chunk
@@ -25,7 +27,7 @@ from market_data.evidence.generated import LATER, MOMENT, SUBJECTS
 from market_data.evidence.standin import evidence_app
 from market_data.http import Patience
 from market_data.standin import GeneratedMarkets, polymarket_app
-from market_data.types import Market, Outcome
+from market_data.types import Market, Outcome, PricePoint
 from market_data.venues import Query
 
 IMPATIENT = Patience(attempts=2, wait_initial=0, wait_max=0, wait_jitter=0, timeout=5)
@@ -76,7 +78,9 @@ def command(*arguments, path):
 
 def sampled(tmp_path, ledger_path, *options, name="sample.json"):
     out = tmp_path / name
-    code, output, problem = command("markets", "sample", out, "--size", 6, "--hours-before", 12, *options, path=ledger_path)
+    code, output, problem = command(
+        "markets", "sample", out, "--size", 6, "--as-of", "hours_before_close = 12", *options, path=ledger_path
+    )
     assert code == 0, (output, problem)
     return orjson.loads(out.read_bytes()), output
 
@@ -156,8 +160,9 @@ def test_a_price_older_than_the_limit_is_null_and_its_baseline_is_a_row_with_the
         assert (row["status"], row["probability"]) == ("failed", None)
         assert "price" in row["reason"]
     assert reader.query("SELECT DISTINCT market_price FROM cells")["market_price"].to_list() == [None]
-    others = reader.query("SELECT count(*) FROM forecasts WHERE configuration <> 'market_price' AND status = 'answered'")
-    assert others.item() > 0
+    others = reader.query("SELECT forecast_id FROM forecasts WHERE configuration <> 'market_price' AND status = 'answered'")
+    assert others.height > 0
+    assert {certificate(reader, forecast_id).verdict for forecast_id in others["forecast_id"]} == {"passed"}
 
 
 def test_the_sample_says_what_was_eligible_what_was_left_out_and_draws_one_market_per_event(tmp_path, ledger_path):
@@ -199,7 +204,84 @@ def test_a_sample_of_markets_that_the_ledger_does_not_hold_names_the_first(tmp_p
     assert read(ledger_path).query("SELECT count(*) FROM cells").item() == 0
 
 
-BAD_SAMPLES = {"no JSON": b"{", "no ids": b"{}", "an empty list": b'{"market_ids": []}', "a list": b"[]"}
+def test_a_study_that_names_no_as_of_takes_that_of_its_sample_and_one_that_names_another_says_so(tmp_path, ledger_path):
+    sample, _ = sampled(tmp_path, ledger_path, "--as-of", "hours_before_resolution=12", "--max-price-age", 6)
+    assert sample["spec"]["as_of"] == {"hours_before_resolution": 12}
+    adopts = study_at(tmp_path, '"source"')
+    assert (adopts.hindsight, adopts.max_price_age_hours, adopts.warnings) == (True, 6, [])
+    run(adopts, ledger_path)
+    reader = read(ledger_path)
+    assert reader.study("sampled").hindsight
+    limits = reader.query("SELECT count(*) FROM cells WHERE market_price IS NULL OR as_of - price_at > INTERVAL 6 HOUR")
+    assert limits.item() == 0
+    early = (
+        "SELECT count(*) FROM cells JOIN current_outcomes USING (market_id) WHERE as_of + INTERVAL 12 HOUR <> resolved_at"
+    )
+    assert reader.query(early).item() == 0
+    for forecast_id in reader.query("SELECT forecast_id FROM forecasts")["forecast_id"]:
+        made = certificate(reader, forecast_id)
+        assert made.verdict == "passed", [check for check in made.checks if check.status != "passed"]
+    same = study_at(tmp_path, "{ hours_before_resolution = 12 }")
+    assert (same.as_of, same.warnings) == (adopts.as_of, [])
+    other = study_at(tmp_path, "{ hours_before_close = 12 }", more="max_price_age_hours = 48")
+    assert (other.hindsight, other.max_price_age_hours) == (False, 48)
+    assert len(other.warnings) == 2
+    assert "as_of = {'hours_before_close': 12.0}, but the sample was drawn for as_of = " in other.warnings[0]
+
+
+@pytest.mark.parametrize(("source", "hindsight"), [("coordination-traces-100", True), ("forecastbench", False)])
+def test_a_dataset_is_sampled_as_of_the_moment_it_proposes_which_may_be_hindsight(tmp_path, source, hindsight):
+    path, proposed = tmp_path / "results" / "ledger.duckdb", MOMENT - timedelta(days=1)
+    market = Market(
+        id="m", source=source, event_id="e", simulated=False, question="Will it?", reference_time=proposed, category="x"
+    )
+    outcome = Outcome(market_id="m", status="resolved", value=1, resolved_at=MOMENT)
+    price = PricePoint(market_id="m", knowable_at=proposed, price=0.4, kind="unstated")
+    with Ledger.open(path, purpose="test") as ledger:
+        ledger.write_all({"markets": [row_of(market)], "outcomes": [row_of(outcome)], "prices": [row_of(price)]})
+    code, output, problem = command(
+        "markets", "sample", tmp_path / "sample.json", "--size", 1, "--as-of", "source", path=path
+    )
+    assert code == 0, problem
+    assert ("hindsight-anchored" in output) == hindsight
+    loaded = study_at(tmp_path, '"source"')
+    assert (loaded.as_of, loaded.hindsight) == ("source", hindsight)
+    run(loaded, path)
+    assert read(path).study("sampled").hindsight is hindsight
+    assert set(read(path).query("SELECT as_of FROM cells")["as_of"]) == {proposed}
+
+
+def test_a_sample_can_be_looked_at_without_writing_it(tmp_path, ledger_path):
+    _, output = sampled(tmp_path, ledger_path)
+    before = sorted(tmp_path.iterdir())
+    code, looked, _ = command(
+        "markets", "sample", "--size", 6, "--as-of", "hours_before_close=12", "--resolved-before", "2100-01-01",
+        path=ledger_path,
+    )  # fmt: skip
+    assert code == 0
+    assert "nothing was written" in " ".join(looked.split())
+    assert looked.split("6 of 6")[0].strip() == output.split("wrote")[0].strip(), "the same table and reasons"
+    code, looked, _ = command("markets", "sample", "--size", 5000, path=ledger_path)
+    assert code == 0, "to see that there are too few is why one looks"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_sample_whose_rule_was_damaged_is_refused(tmp_path, ledger_path):
+    sample, _ = sampled(tmp_path, ledger_path)
+    for said in ({"hours_before_close": -1}, "someday", 7):
+        sample["spec"]["as_of"] = said
+        (tmp_path / "sample.json").write_bytes(orjson.dumps(sample))
+        with pytest.raises(CoordevalError, match=r"as_of = .* is no rule; draw the sample again"):
+            study_at(tmp_path)
+
+
+BAD_SAMPLES = {
+    "no JSON": b"{",
+    "no ids": b"{}",
+    "an empty list": b'{"market_ids": []}',
+    "a list": b"[]",
+    "no spec": b'{"market_ids": ["m"], "spec": 1}',
+}
 
 
 @pytest.mark.parametrize("content", [*BAD_SAMPLES.values(), None], ids=[*BAD_SAMPLES, "no file"])
@@ -331,6 +413,43 @@ def test_agents_read_what_was_gathered_and_nothing_later_reaches_a_request(asked
     assert refusals.count('"document"') == 2, "both are counted"
 
 
+# Leaks
+
+WAYS_TO_TELL = [
+    # (the sibling: its event, when it resolved, whether the event is exclusive; how many are found, how many answers follow)
+    ("e0", -1, True, 1, 1),
+    ("e0", -1, False, 1, 0),
+    ("e0", +1, True, 0, 0),
+    ("e9", -1, True, 0, 0),
+]
+
+
+@pytest.mark.parametrize(("event", "days", "exclusive", "found", "implied"), WAYS_TO_TELL)
+def test_a_sibling_that_the_sample_left_out_is_found_where_it_had_told_the_answer(
+    asked_of_the_past, event, days, exclusive, found, implied
+):
+    loaded, path = asked_of_the_past
+    sibling = Market(id="s", source="polymarket", event_id=event, simulated=False, question="Will the other one pass?")
+    told = Outcome(market_id="s", status="resolved", value=1, resolved_at=MOMENT + timedelta(days=days))
+    facts = orjson.dumps({"neg_risk_id": "g" if exclusive else ""}).decode()
+    venue = {"venue": "polymarket", "volume": 1.0, "closed_at": None, "facts": facts, "seen_at": MOMENT}
+    with Ledger.open(path, purpose="test") as ledger:
+        ledger.write_all(
+            {
+                "markets": [row_of(sibling)],
+                "outcomes": [row_of(told)],
+                "venue_facts": [{"market_id": market_id, **venue} for market_id in ("m0", "s")],
+            }
+        )
+        evaluation = open_evaluation(loaded, path, ledger)
+        plan(evaluation, pull(evaluation))
+    probe = dict(leaks(read(path), "sampled", resamples=100))["Sibling questions"]
+    assert (probe.n, probe.pairs.height, probe.n_implied) == (2, found, implied)
+    code, output, _ = command("leaks", "sampled", path=path)
+    assert code == 0
+    assert ("so the answer is NO" in " ".join(output.split())) == bool(implied)
+
+
 # The command line
 
 
@@ -347,7 +466,10 @@ def test_list_show_and_audit_print_what_is_stored(ledger_path, monkeypatch):
     market_id = reader.query("SELECT min(market_id) FROM markets").item()
     code, output, _ = command("markets", "show", market_id, path=ledger_path)
     assert code == 0
-    assert all(words in output for words in ("known at opening", "outcome recorded", "prices", "Will series"))
+    assert all(
+        words in output
+        for words in (market_id, "umaResolutionStatus", "known at opening", "outcome recorded", "prices", "Will series")
+    )
     code, _, problem = command("markets", "show", "0x", path=ledger_path)
     assert code == 1
     assert "several markets begin with it" in str(problem)
@@ -355,6 +477,35 @@ def test_list_show_and_audit_print_what_is_stored(ledger_path, monkeypatch):
     assert code == 0
     assert f"{total} kept" in output
     assert "Resolutions that changed: none" in output
+    resolved = reader.query("SELECT count(*) FROM current_outcomes WHERE status = 'resolved'").item()
+    assert f"none of the {resolved} markets closed early" in output, "these all closed within the hour before their deadline"
+
+
+def test_a_list_can_be_narrowed_and_written_out_whole(tmp_path, ledger_path, monkeypatch):
+    monkeypatch.setattr("flows.cli_markets.console", Console(width=400))
+    reader = read(ledger_path)
+    everything = reader.query("SELECT * FROM markets JOIN venue_facts USING (market_id)")
+    event = everything["event_id"][0]
+    filters = {
+        ("--event", event): pl.col("event_id") == event,
+        ("--question", "SERIES 1"): pl.col("question").str.contains("series 1"),
+        ("--min-volume", 5000): pl.col("volume") >= 5000,
+        ("--resolved-after", "2024-09-01"): pl.col("closed_at") >= datetime(2024, 9, 1, tzinfo=UTC),
+        ("--resolved-before", "2024-09-01"): pl.col("closed_at") < datetime(2024, 9, 1, tzinfo=UTC),
+        (): pl.lit(True),
+    }
+    for number, (options, wanted) in enumerate(filters.items()):
+        out = tmp_path / f"{number}.parquet"
+        code, output, _ = command("markets", "list", "--limit", 0, "--out", out, *options, path=ledger_path)
+        expected = everything.filter(wanted)
+        assert code == 0
+        assert expected.height > 0, options
+        assert f"{expected.height} of {expected.height} markets" in output
+        assert set(pl.read_parquet(out)["market_id"]) == set(expected["market_id"]), options
+    for options in (("--source", "polymarkt"), ("--status", "resolve"), ("--category", "Sport"), ("--out", "x.txt")):
+        code, _, problem = command("markets", "list", *options, path=ledger_path)
+        assert code == 1
+        assert options[1] in str(problem)
 
 
 def test_hostile_text_is_shown_as_text(ledger_path, monkeypatch):

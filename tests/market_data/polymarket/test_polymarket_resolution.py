@@ -6,7 +6,7 @@ import pytest
 from polymarket_case import a_row, needs_recordings, recorded
 
 from market_data.errors import DataError
-from market_data.polymarket import SchemaChange, neg_risk_conflicts, parse_market
+from market_data.polymarket import SchemaChange, parse_market
 from market_data.polymarket.resolution import parse_clob_market, parse_payouts
 
 CONDITION = a_row()["conditionId"]
@@ -160,12 +160,6 @@ def test_a_changed_clob_market_names_its_field(row, field):
 def test_a_changed_resolution_names_its_field(changes):
     with pytest.raises(SchemaChange, match=next(iter(reversed(changes)))):
         parse_payouts({"condition_id": CONDITION, "status": "resolved", "payouts": [0, 1_000_000]} | changes)
-
-
-def test_two_winners_of_one_negative_risk_group_are_found():
-    outcomes = [parse_market(a_row(conditionId=f"0x{i}", outcomePrices=p)).outcome for i, p in enumerate(['["1","0"]'] * 3)]
-    assert neg_risk_conflicts([("g", outcomes[0]), ("h", outcomes[1]), ("", outcomes[2])]) == {}
-    assert neg_risk_conflicts([("g", outcomes[1]), ("g", outcomes[0])]) == {"g": ("0x0", "0x1")}
 
 
 @needs_recordings

@@ -11,9 +11,9 @@ from venue_case import ALL_TIME, NOW, answering, at, kalshi_row, listed, standin
 
 from market_data.errors import DataError
 from market_data.http import FetchError
-from market_data.polymarket.as_of import price_at
 from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange
+from market_data.price_at import price_at
 from market_data.venues.kalshi import kalshi_outcome, parse_kalshi
 from market_data.venues.kalshi_prices import candle_points
 from market_data.venues.standin_world import BORDER, START, GeneratedVenues

@@ -15,7 +15,7 @@ from market_data.http import FetchError, HttpClient
 from market_data.polymarket import Endpoints
 from market_data.standin import Faults, GeneratedMarkets, polymarket_app
 from market_data.types import Market, Outcome
-from market_data.venues import VENUES, Completeness, Listed, Page, Polymarket, Prices, Query, Venue, connect
+from market_data.venues import Completeness, Listed, Page, Polymarket, Prices, Query, Venue, connect, load
 from market_data.venues.standin import TOKEN, venues_app
 from market_data.venues.standin_world import GeneratedVenues
 from market_data.venues.walk import next_page
@@ -31,7 +31,7 @@ def opened(name, faults=None):
     return client, Polymarket(client, Endpoints.at("http://here"), clock=lambda: NOW)
 
 
-@pytest.mark.parametrize("name", sorted(VENUES))
+@pytest.mark.parametrize("name", sorted(load().classes))
 async def test_each_venue_lists_and_prices_through_the_same_members(name):
     client, venue = opened(name)
     held: Venue[Any, Any] = venue
@@ -137,7 +137,7 @@ async def test_a_venue_is_opened_by_its_name_at_a_base_url(name, monkeypatch):
 
 def test_an_unknown_venue_names_all_that_exist():
     with pytest.raises(
-        CoordevalError, match="unknown venue 'intrade': it must be one of kalshi, manifold, metaculus, polymarket"
+        CoordevalError, match="unknown source 'intrade': it must be one of kalshi, manifold, metaculus, polymarket"
     ):
         connect("intrade")
 
@@ -156,6 +156,11 @@ class Club:
 
     name = "club"
     checked_against = "itself"
+    needs = "nothing"
+
+    @classmethod
+    def at(cls, client, base_url, aside):
+        return cls()
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[None]]:
         so_far = resume or Completeness(venue=self.name, clock="ended", query=query, started_at=NOW)
