@@ -10,9 +10,11 @@ from typing import Any, Final
 import polars as pl
 
 from analysis.answers_coordination import on_coordination, on_market
+from analysis.answers_openings import on_openings
 from analysis.answers_predictions import on_predictions
 from analysis.answers_trust import on_trust
 from analysis.answers_use import on_frontier, on_more, on_structure
+from analysis.comparisons import holm
 from analysis.compute_matched import LONE
 from analysis.diagnostics import Diagnostics
 from analysis.findings import ALPHA, CONTRASTS, Findings
@@ -40,9 +42,9 @@ def answers(found: Findings, deeper: Diagnostics, board: Leaderboard) -> tuple[A
         ("coordination", "What did coordination itself add or destroy?", on_coordination(deeper)),
         ("differences", "Which differences exceed the noise floor and survive correction?", _differences(found)),
         ("predictions", "Did what was predicted come true?", on_predictions(found)),
-        ("calibration", "Where do calibration and discrimination differ?", _calibration(found, board)),
+        ("calibration", "Where do calibration and discrimination differ?", _calibration(found, deeper, board)),
         ("frontier", "Which are on the frontier of cost and Brier score, and how surely?", on_frontier(found)),
-        ("structure", "Which are one and the same procedure?", on_structure(found)),
+        ("structure", "Which are one and the same procedure?", (*on_structure(found), *on_openings(deeper))),
         ("market", "Do they know anything that the market price does not?", on_market(deeper)),
         ("trust", "How far can this be trusted?", on_trust(deeper)),
         ("more", "What would it take to know more?", on_more(found)),
@@ -205,7 +207,7 @@ def _differences(found: Findings) -> Iterator[str]:
         yield f"No pair is shown to be equivalent within {margin:g} either: not told apart is not the same."
 
 
-def _calibration(found: Findings, board: Leaderboard) -> Iterator[str]:
+def _calibration(found: Findings, deeper: Diagnostics, board: Leaderboard) -> Iterator[str]:
     rows = board.table.filter(pl.col("rel").is_not_null()).to_dicts()
     if not rows:
         yield nothing(found, "measures")
@@ -221,6 +223,7 @@ def _calibration(found: Findings, board: Leaderboard) -> Iterator[str]:
             f"{len(over)} of {len(rows)} reliabilities (REL) {'exceeds its' if len(over) == 1 else 'exceed their'} null "
             f"range, what 95% of perfectly calibrated forecasters would show: {listed([r['configuration'] for r in over])}."
         )
+    yield from _against_null(deeper)
     judged = found.contrasts.drop_nulls("delta")
     for measure, of in CONTRASTS.items():
         mine = judged.filter(measure=measure)
@@ -233,6 +236,22 @@ def _calibration(found: Findings, board: Leaderboard) -> Iterator[str]:
             more = f"; and {apart.height - 3} more" if apart.height > 3 else ""
             pairs = counted(apart.height, "pair")
             yield f"In {of} ({measure.upper()}) {pairs} differ after Bonferroni's correction: {named}{more}."
+
+
+def _against_null(deeper: Diagnostics) -> Iterator[str]:
+    """Miscalibration beside what a calibrated forecaster with the same forecasts would show."""
+    rows = [] if deeper.nulls is None else deeper.nulls.table.filter(measure="mcb").drop_nulls("p_value").to_dicts()
+    if not rows:
+        return
+    for row, p in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
+        row["p_holm"] = p
+    over = [row["configuration"] for row in rows if row["p_holm"] < ALPHA]
+    drawn = f"what {deeper.nulls.n:,} calibrated forecasters with the same forecasts show" if deeper.nulls else ""
+    if over:
+        yield f"Miscalibration without bins (MCB) exceeds {drawn}, {_AFTER}: {listed(over)}."
+    else:
+        least = min(row["p_value"] for row in rows)
+        yield f"No miscalibration without bins (MCB) exceeds {drawn}, {_AFTER} (the smallest p is {least:.2f})."
 
 
 def _why_no_contrast(found: Findings) -> str:

@@ -13,6 +13,9 @@ def on_trust(deeper: Diagnostics) -> Iterator[str]:
     """What would change the headline."""
     yield from _markets(deeper)
     yield from _missing(deeper)
+    yield from _groups(deeper)
+    yield from _bins(deeper)
+    yield from _links(deeper)
     yield from _pools(deeper)
     yield from _looks(deeper)
 
@@ -57,6 +60,68 @@ def _missing(deeper: Diagnostics) -> Iterator[str]:
         f"and {len(sure)} of {counted(len(pairs), 'difference')} between configurations would keep "
         f"{'its' if len(sure) == 1 else 'their'} sign."
     )
+
+
+def _groups(deeper: Diagnostics) -> Iterator[str]:
+    """Where in the markets a configuration differs from the price, after partial pooling."""
+    found = deeper.subgroups
+    if found is None:
+        return
+    mine = [row for row in found.table.filter(measure="delta_market").to_dicts() if row["configuration"] != PRICE]
+    if not mine:
+        return
+    told = [row for row in mine if row["low"] is not None]
+    apart = sorted((row for row in told if row["low"] > 0 or row["high"] < 0), key=lambda row: -abs(row["estimate"]))
+    small = len({(row["by"], row["cell"]) for row in mine if row["mean"] is None})
+    cells = len({(row["by"], row["cell"]) for row in mine})
+    unsaid = (
+        f" {small} of {counted(cells, 'cell')} {'is' if small == 1 else 'are'} too small or too uniform to say anything."
+    )
+    if not told:
+        yield f"By category and price decile nothing can be said.{unsaid}"
+    elif not apart:
+        yield f"In no category and no price decile does a configuration differ from the price.{unsaid if small else ''}"
+    else:
+        named = "; ".join(
+            f"{row['configuration']} in {row['by']} {row['cell']} by {number(row['estimate'])} {ends(row)}"
+            for row in apart[:3]
+        )
+        more = f"; and {len(apart) - 3} more" if len(apart) > 3 else ""
+        yield (
+            f"By category and price decile, pooled but not corrected for {len(told)} looks, Brier scores differ "
+            f"from the price's here: {named}{more}.{unsaid if small else ''}"
+        )
+
+
+def _bins(deeper: Diagnostics) -> Iterator[str]:
+    found = deeper.binning
+    if found is None:
+        return
+    rows = {row["measure"]: row for row in found.rankings.to_dicts()}
+    said = [
+        f"{row['changed']} of {row['choices'] - 1} by {measure.upper()}"
+        for measure in ("rel", "res")
+        if (row := rows.get(measure)) is not None and row["changed"] is not None and len(row["usual"] or []) > 1
+    ]
+    if said:
+        yield f"Other choices of bins rank the configurations differently: {' and '.join(said)}; MCB and DSC need no bins."
+
+
+def _links(deeper: Diagnostics) -> Iterator[str]:
+    found = deeper.coherence
+    if found is None:
+        return
+    used = found.links.filter("used").height
+    if not used:
+        yield f"{counted(found.links.height, 'link')} between markets, none of which could be used: see the table."
+        return
+    rows = [row for row in found.table.filter(measure="violated").to_dicts() if row["estimate"] is not None]
+    broken = [row for row in rows if row["estimate"] > 0]
+    if not broken:
+        yield f"On {counted(used, 'link')} between markets every forecast fits the others."
+    else:
+        named = ", ".join(f"{row['configuration']} {row['estimate']:.0%} of {row['kind']}s" for row in broken[:6])
+        yield f"Forecasts of linked markets contradict each other ({counted(used, 'link')} looked at): {named}."
 
 
 def _pools(deeper: Diagnostics) -> Iterator[str]:

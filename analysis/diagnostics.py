@@ -1,4 +1,4 @@
-"""What stands behind a headline: what talking did, other pools, the price, single markets, missing forecasts, time."""
+"""What stands behind a headline: what talking did, nulls, bins, pools, groups of markets, single and missing ones, time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,17 +6,23 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from analysis.binning import Binning, binning
+from analysis.coherence import Coherence, coherence
 from analysis.coordination import AGGREGATIONS, Coordination, coordination
 from analysis.frames import Scored
 from analysis.influence import Influence, influence, missing_bounds
+from analysis.nulls import Nulls, nulls
+from analysis.openings import Openings, openings
 from analysis.pooling import Pooling, pooling
 from analysis.record import Record
 from analysis.sequential import Sequences, sequences
+from analysis.subgroups import Subgroups, subgroups
 from analysis.tracking import Tracking, tracking
 
 RESAMPLES: Final = 2000
 """Resamples of events of these measures at most: the headline's comparisons have more."""
 T = TypeVar("T")
+_NULL_WORK: Final = 20_000_000  # draws times markets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +36,20 @@ class Diagnostics:
     bounds: pl.DataFrame | None
     """See `analysis.influence.missing_bounds`."""
     sequences: Sequences | None
+    openings: Openings | None
+    nulls: Nulls | None
+    subgroups: Subgroups | None
+    binning: Binning | None
+    coherence: Coherence | None
     resamples: int
     seed: int
     reasons: dict[str, str]
     """Part -> why it is None."""
 
 
-def diagnose(cells: pl.DataFrame, kept: Scored, record: Record, *, n: int = RESAMPLES, seed: int = 0) -> Diagnostics:
+def diagnose(
+    cells: pl.DataFrame, kept: Scored, record: Record, *, bins: int = 10, n: int = RESAMPLES, seed: int = 0
+) -> Diagnostics:
     """The measures of `cells`, of which `kept` are scored, with what `record` adds; `n` resamples of events from `seed`.
 
     Raises:
@@ -67,7 +80,34 @@ def diagnose(cells: pl.DataFrame, kept: Scored, record: Record, *, n: int = RESA
         influence=part("influence", unscored, lambda: influence(kept, **how)),
         bounds=part("bounds", unresolved, lambda: missing_bounds(cells)),
         sequences=part("sequences", unscored, lambda: sequences(kept, order=record.order)),
+        openings=part(
+            "openings",
+            unresolved or ("first requests were not recorded" if record.openings is None else ""),
+            lambda: openings(pl.DataFrame() if record.openings is None else record.openings, **how),
+        ),
+        nulls=part("nulls", unscored, lambda: nulls(kept, bins=bins, n=_null_draws(kept.n_markets), seed=seed)),
+        subgroups=part("subgroups", unscored, lambda: subgroups(kept)),
+        binning=part("binning", unscored, lambda: binning(kept)),
+        coherence=part("coherence", unresolved or _unlinked(cells, record), lambda: _linked(cells, record, **how)),
         resamples=n,
         seed=seed,
         reasons=reasons,
     )
+
+
+def _null_draws(markets: int) -> int:
+    """1,000 draws of a calibrated forecaster, fewer where there are so many markets that they tell little more."""
+    return int(min(1000, max(100, _NULL_WORK // max(1, markets))))
+
+
+def _unlinked(cells: pl.DataFrame, record: Record) -> str:
+    """Why coherence cannot be looked at; empty where it can."""
+    if record.links is None or "as_of" not in cells.columns:
+        return "which markets are linked was not looked at"
+    return "" if record.links.table.height else "no two markets are linked: no ladder of dates or numbers, no exclusive legs"
+
+
+def _linked(cells: pl.DataFrame, record: Record, *, n: int, seed: int) -> Coherence:
+    """Coherence on the links whose markets are all there."""
+    assert record.links is not None
+    return coherence(cells, record.links.table, n=n, seed=seed)

@@ -7,6 +7,7 @@ from typing import Final
 import polars as pl
 
 from analysis.control import Control
+from analysis.links import Links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,10 @@ class Record:
 
     estimates: pl.DataFrame | None = None
     """What each agent said in each round: `analysis.pooling.ESTIMATES`."""
+    openings: pl.DataFrame | None = None
+    """How each configuration begins: `analysis.openings.COLUMNS`."""
+    links: Links | None = None
+    """Markets whose outcomes depend on each other."""
     draws: pl.DataFrame | None = None
     """Forecasts by one agent each, see `analysis.compute_matched`; None: the replicates of `single_agent`."""
     order: Sequence[str] | None = None

@@ -12,6 +12,7 @@ import polars as pl
 from analysis.answers import Answer, verdict
 from analysis.answers_predictions import row_nulls
 from analysis.checks import AnalysisError
+from analysis.coherence import Coherence
 from analysis.diagnostics import Diagnostics
 from analysis.findings import Findings
 from analysis.leaderboard import REFERENCE, Leaderboard
@@ -74,6 +75,11 @@ def results(
         "tracking": _part(deeper.tracking, "table"),
         "influence": None if deeper.influence is None else _influence(deeper),
         "missing_bounds": None if deeper.bounds is None else deeper.bounds.to_dicts(),
+        "openings": _part(deeper.openings, "groups", "pairs", "configurations"),
+        "component_nulls": _part(deeper.nulls, "table"),
+        "subgroups": _part(deeper.subgroups, "table", "spreads"),
+        "binning": _part(deeper.binning, "table", "ranges", "pairs", "rankings"),
+        "coherence": None if deeper.coherence is None else _coherence(deeper.coherence),
         "sequences": None if deeper.sequences is None else deeper.sequences.table.to_dicts(),
         "predictions": {
             "when": found.stated.when,
@@ -87,6 +93,11 @@ def results(
         "notes": list(board.notes),
         "nulls": nulls,
     }
+
+
+def _coherence(found: Coherence) -> dict[str, Any]:
+    part = _part(found, "table", "details", "links") or {}
+    return part | {"within": f"{found.within}"}
 
 
 def _influence(deeper: Diagnostics) -> dict[str, Any]:

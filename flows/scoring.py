@@ -7,13 +7,15 @@ from pathlib import Path
 import polars as pl
 
 from analysis.frames import Policy
+from analysis.links import propose_links
 from analysis.record import Record
 from analysis.report import Report, build_report
 from flows.control import control
 from flows.study import PROBE
 from ledger import Reader, read
-from ledger.estimates import estimates_frame, lone_draws
+from ledger.estimates import estimates_frame, lone_draws, openings_frame
 from ledger.information import resolution_times
+from ledger.questions import questions_frame
 from market_data.errors import CoordevalError
 
 
@@ -40,6 +42,8 @@ def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:
     said = estimates_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations))
     return Record(
         estimates=said,
+        openings=openings_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations)),
+        links=propose_links(questions_frame(reader, study_id)),
         # what agents said before they saw each other is plain sampling: the curve that coordination has to beat
         draws=draws if draws.height else None,
         order=sorted(markets, key=lambda market: (resolved.get(market) or datetime.max.replace(tzinfo=UTC), market)),

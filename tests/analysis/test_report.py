@@ -139,7 +139,11 @@ QUESTIONS = [
     "trust",
     "more",
 ]
-NOT_APPLICABLE = {"agent", "role", "than", "excluded_at"}
+DIAGNOSTICS = (
+    *("coordination", "pooling", "tracking", "influence", "missing_bounds", "sequences"),
+    *("openings", "component_nulls", "subgroups", "binning", "coherence"),
+)
+NOT_APPLICABLE = {"agent", "role", "than", "excluded_at", "bins"}
 """Columns that are null where they say nothing: of all agents, of no other configuration, never excluded."""
 
 
@@ -184,7 +188,7 @@ def test_results_are_strict_json_and_every_null_has_its_reason(case, policy, tmp
         assert found[part] is not None or found["reasons"], part
     for part in ("coordination", "pooling", "tracking", "influence", "sequences"):
         assert found[part] is not None or part in found["reasons"], part
-    for part in ("coordination", "pooling", "tracking", "influence", "missing_bounds", "sequences"):
+    for part in DIAGNOSTICS:
         for row in rows_with_a_reason(found[part]):
             nulls = {k for k, v in row.items() if v is None} - NOT_APPLICABLE - {"reason"}
             assert row["reason"] or not nulls, (part, row)
