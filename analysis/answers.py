@@ -36,7 +36,15 @@ class Answer:
 
 
 def answers(found: Findings, deeper: Diagnostics, board: Leaderboard) -> tuple[Answer, ...]:
-    """In the order in which a reader needs them."""
+    """In the order in which a reader needs them.
+
+    >>> from analysis import Record, answers, diagnose, example, find, leaderboard, scored
+    >>> cells, kept = example(), scored(example())
+    >>> deeper = diagnose(cells, kept, Record(), n=200)
+    >>> said = answers(find(cells, kept, n=200), deeper, leaderboard(cells, resamples=100))
+    >>> said[1].says
+    ('What coordination itself did is not known: what agents said on the way was not recorded.',)
+    """
     asked: tuple[tuple[str, str, Iterable[str]], ...] = (
         ("better", "Is any better than the market price, a single agent, plain sampling at the same cost?", _better(found)),
         ("coordination", "What did coordination itself add or destroy?", on_coordination(deeper)),

@@ -89,7 +89,7 @@ def binning(scored: Scored, *, choices: Sequence[Choice] = BIN_CHOICES, usual: C
         AnalysisError: nothing is scored, a choice is unknown, or `usual` is not one of the choices.
 
     >>> import polars as pl
-    >>> from analysis import SCHEMA, scored
+    >>> from analysis import SCHEMA, binning, scored
     >>> said = {"sure": [0.02, 0.07, 0.88, 0.97], "unsure": [0.29, 0.31, 0.69, 0.71]}
     >>> frame = pl.DataFrame({"configuration": list(said), "probability": list(said.values())}).explode("probability")
     >>> frame = frame.with_columns(market_id=pl.Series(list("wxyz") * 2), outcome=pl.Series([0, 0, 1, 1] * 2))

@@ -129,8 +129,19 @@ def bootstrap(
     those of the sample. The intervals of REL and RES are those of the corrected REL and RES, widened to hold the plain
     estimate, and none of a component that cannot be negative goes below 0. `methods` replaces the method of some measures.
 
+    Source: Efron & Tibshirani (1993); Field & Welsh (2007) for clusters.
+
     Raises:
         AnalysisError: nothing is scored, an option is unknown, or `level` is not strictly between 0 and 1.
+
+    >>> import polars as pl
+    >>> from analysis import bootstrap, example, scored
+    >>> found = bootstrap(scored(example()), families=["brier"], n=500)
+    >>> found.table.select("configuration", pl.col("estimate", "low", "high").round(2), "method").rows()[0]
+    ('independent_ensemble', 0.19, 0.11, 0.27, 'percentile')
+    >>> d = found.draws["brier"][:, 0] - found.draws["brier"][:, -1]  # paired: the ensemble and the market price
+    >>> round(float((d < 0).mean()), 1)
+    1.0
     """
     for family in families:
         chosen("family", family, get_args(Family))

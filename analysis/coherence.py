@@ -85,7 +85,7 @@ def coherence(
         AnalysisError: a frame breaks its rules, there is no as_of, or an option is out of its range.
 
     >>> import polars as pl
-    >>> from analysis import SCHEMA
+    >>> from analysis import SCHEMA, coherence
     >>> frame = pl.DataFrame({"market_id": ["by May", "by June"], "probability": [0.5, 0.3], "outcome": [0, 1]})
     >>> frame = frame.with_columns(configuration=pl.lit("a"), event_id=pl.lit("launch"), replicate=0, simulated=True)
     >>> frame = frame.with_columns(status=pl.lit("answered"), as_of=pl.datetime(2026, 4, 1, time_zone="UTC"))
@@ -133,6 +133,7 @@ def coherence(
 def project_ladder(p: ArrayLike) -> Floats:
     """The nondecreasing probabilities nearest to `p`, (rungs,). Pool adjacent violators.
 
+    >>> from analysis import project_ladder
     >>> project_ladder([0.2, 0.5, 0.3]).tolist()
     [0.2, 0.4, 0.4]
     """
@@ -144,6 +145,7 @@ def project_exclusive(p: ArrayLike, *, exhaustive: bool = False) -> Floats:
 
     All legs move by one amount, and none below 0. Source: Held, Wolfe & Crowder (1974).
 
+    >>> from analysis import project_exclusive
     >>> project_exclusive([0.75, 0.5, 0.0]).tolist(), project_exclusive([0.25, 0.25], exhaustive=True).tolist()
     ([0.625, 0.375, 0.0], [0.5, 0.5])
     """

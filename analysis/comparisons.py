@@ -85,8 +85,17 @@ def comparisons(
     was sampled twice, such as `analysis.structure.Structure.noise_floor`. `groups` (configuration -> group): only pairs
     across two groups are compared and corrected for, such as those of two studies; not the market price, which is in none.
 
+    Sources: Fisher (1935) for sign flips; Schuirmann (1987) for equivalence; those of `retrodesign` and `holm`.
+
     Raises:
         AnalysisError: nothing is scored, or an option is out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import comparisons, example, scored
+    >>> found = comparisons(scored(example()), n=500)
+    >>> columns = ("delta", "low", "high", "p_value", "p_holm", "noise_floor", "ratio")
+    >>> found.table.filter(first="independent_ensemble").select("second", pl.col(columns).round(2)).row(1)
+    ('single_agent', -0.02, -0.05, 0.01, 0.14, 0.28, 0.03, 0.65)
     """
     effect = margin if effect is None else effect
     for option, value in (("margin", margin), ("effect", effect)):
@@ -153,6 +162,12 @@ def sign_flip(sums: Floats, *, n: int = 10_000, seed: int = 0) -> list[tuple[flo
 
     With G events that differ, p is the share of all 2^G signs whose |Σ ± sum| is no less than the one seen where
     2^(G − 1) ≤ `n`; else (1 + #{…}) / (1 + n) over `n` random signs, the same for every pair. None where no event differs.
+    Sources: Fisher (1935); Davison & Hinkley (1997) for the ones that are added.
+
+    >>> import numpy as np
+    >>> from analysis import sign_flip
+    >>> sign_flip(np.array([[0.2], [0.1], [0.3], [-0.05], [0.0]]))  # 4 of the 16 signs are as far out
+    [(0.25, True)]
     """
     seen = np.abs(sums.sum(axis=0)) - _TIE * np.abs(sums).max(axis=0, initial=0)
     rng = np.random.default_rng(seed)
@@ -189,6 +204,11 @@ def retrodesign(effect: float, sem: float, *, df: float = inf, alpha: float = 0.
     type_s = S(c + λ)/power, and with h(x) = f(x)(df + x²)/(df − 1)
     type_m = (λ(S(c − λ) − S(c + λ)) + h(c − λ) + h(c + λ)) / (λ power).
     Sources: Gelman & Carlin (2014), who simulate Type M; Lu, Qiu & Deng (2019). Raises AnalysisError unless df > 1.
+
+    >>> from analysis import retrodesign
+    >>> found = retrodesign(0.005, 0.01, df=60)
+    >>> round(found.power, 2), round(found.type_s, 2), round(found.type_m, 1)
+    (0.08, 0.1, 4.9)
     """
     if not (effect > 0 and sem > 0 and df > 1):
         raise AnalysisError(f"effect {effect!r}, sem {sem!r}, df {df!r}: effect and sem must be positive, df above 1")
@@ -205,13 +225,25 @@ def retrodesign(effect: float, sem: float, *, df: float = inf, alpha: float = 0.
 
 
 def markets_needed(delta: float, sd: float, *, alpha: float, power: float = 0.8) -> int:
-    """⌈(z₁₋ₐ⸝₂ + z_power)² sd²/Δ²⌉: independent markets whose differences have the standard deviation `sd`."""
+    """⌈(z₁₋ₐ⸝₂ + z_power)² sd²/Δ²⌉: independent markets whose differences have the standard deviation `sd`.
+
+    `delta` ≠ 0 and `sd` are in Brier points. Source: Cohen (1988).
+
+    >>> from analysis import markets_needed
+    >>> markets_needed(0.02, 0.12, alpha=0.05 / 10)
+    480
+    """
     z = float(stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power))
     return ceil((z * sd / delta) ** 2)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down adjusted p-values, in the order given; None stays None and is not counted. Source: Holm (1979)."""
+    """Holm's step-down adjusted p-values, in the order given; None stays None and is not counted. Source: Holm (1979).
+
+    >>> from analysis import holm
+    >>> holm([0.01, None, 0.04, 0.03])
+    [0.03, None, 0.06, 0.06]
+    """
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
     running = 0.0

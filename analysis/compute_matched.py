@@ -92,6 +92,12 @@ def moments(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     """V_i = mean_j (p_j − y)² and C_i = mean_{j≠l} (p_j − y)(p_l − y) of each market, exact, without resampling.
 
     `p`: (markets, draws), NaN where there is none; `y`: (markets,). NaN where a market has fewer than two draws.
+    Raises AnalysisError where a forecast lies outside [0, 1], or the shapes do not fit.
+
+    >>> from analysis import moments
+    >>> v, c = moments([[0.6, 0.8], [0.3, float("nan")]], [1, 0])
+    >>> v.round(4).tolist(), c.round(4).tolist()
+    ([0.1, nan], [0.08, nan])
     """
     values = np.asarray(p, dtype=np.float64)
     if values.ndim != 2 or np.shape(y) != values.shape[:1]:
@@ -108,7 +114,15 @@ def moments(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def plain_sampling(p: ArrayLike, y: ArrayLike) -> Curve | None:
-    """The curve of draws `p`, (markets, draws), over the markets with two or more; None where no market has."""
+    """The curve of draws `p`, (markets, draws), over the markets with two or more; None where no market has.
+
+    Raises AnalysisError as `moments` does.
+
+    >>> from analysis import plain_sampling
+    >>> curve = plain_sampling([[0.6, 0.9], [0.3, 0.1]], [1, 0])
+    >>> [round(curve.brier(k), 4) for k in (1, 2, 4)], round(curve.c, 4), round(curve.forecasts_for(0.05), 2)
+    ([0.0675, 0.0513, 0.0431], 0.035, 2.17)
+    """
     v, c = moments(p, y)
     there = ~np.isnan(c)
     if not there.any():
@@ -135,6 +149,12 @@ def compute_matched(
 
     Raises:
         AnalysisError: nothing is scored, `draws` lacks a column, or an option is out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import compute_matched, example, scored
+    >>> found = compute_matched(scored(example()), n=500)
+    >>> found.table.select("configuration", pl.col("cost", "k", "brier", "matched", "premium").round(3)).rows()
+    [('independent_ensemble', 0.03, 2.999, 0.189, 0.201, 0.012), ('peer_critique_debate', 0.061, 6.013, 0.189, 0.198, 0.01)]
     """
     for k in sizes:
         at_least("sizes", k, 1)

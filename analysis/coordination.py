@@ -77,6 +77,15 @@ def coordination(
 
     Raises:
         AnalysisError: the frame breaks a rule, or an option is unknown or out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import coordination, example_estimates
+    >>> found = coordination(example_estimates(), n=500)
+    >>> gain = found.gain.filter(pl.col("measure").is_in(["pool", "final", "gain"]), configuration="peer_critique_debate")
+    >>> gain.select("measure", pl.col("estimate").round(3)).rows()
+    [('pool', 0.19), ('final', 0.191), ('gain', -0.001)]
+    >>> found.influence.filter(measure="peers")["estimate"].round(1).to_list()  # they were made to give their peers 0.5
+    [0.5]
     """
     for name, value in aggregation.items():
         chosen(f"aggregation of {name}", value, ("mean", "median"))
@@ -108,6 +117,10 @@ def aggregations(elements: Mapping[str, Any]) -> dict[str, str]:
     """Configuration -> "mean" or "median", by the first word of the aggregation that it declares; others are left out.
 
     `elements`: configuration -> its declared elements. One that declares "none" asks one agent, whose estimate is the mean.
+
+    >>> from analysis import aggregations
+    >>> aggregations({"debate": {"aggregation": "median of the last round"}, "tree": {"aggregation": "the root decides"}})
+    {'debate': 'median'}
     """
     declared = {name: str(own.get("aggregation", "")).split(" ")[0] for name, own in elements.items() if own}
     return {name: "mean" if how == "none" else how for name, how in declared.items() if how in ("mean", "median", "none")}
@@ -126,6 +139,15 @@ def anchoring(
     Taking two different draws in each product keeps an agent's noise, on both sides, from passing for anchoring: one draw
     is the other's instrument. Within one study evidence and price move together, so there it cannot be told.
     Source: Angrist, Imbens & Krueger (1999), jackknife instruments. Raises AnalysisError where a frame breaks a rule.
+
+    >>> import polars as pl
+    >>> from analysis import anchoring, example_estimates
+    >>> def logit(p): return (p / (1 - p)).log()
+    >>> said, half = example_estimates(markets=400, replicates=4), pl.col("replicate") < 2
+    >>> pulled = 0.7 * logit(pl.col("probability")) + 0.3 * logit(pl.col("market_price"))
+    >>> shown = said.filter(~half).with_columns(probability=1 / (1 + (-pulled).exp()))  # they were made to give it 0.3
+    >>> anchoring(shown, said.filter(half), n=500).select("configuration", pl.col("estimate").round(1)).rows()
+    [('independent_ensemble', 0.3), ('peer_critique_debate', 0.3), ('single_agent', 0.3)]
     """
     first, other = (_opening(frame) for frame in (shown, hidden))
     rows: list[dict[str, Any]] = []

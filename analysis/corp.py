@@ -52,7 +52,15 @@ class Consistency:
 
 
 def corp(p: ArrayLike, y: ArrayLike) -> Corp:
-    """Recalibrates by isotonic regression (pool adjacent violators) and splits the Brier score. `p`, `y`: (n_obs,)."""
+    """Recalibrates by isotonic regression (pool adjacent violators) and splits the Brier score. `p`, `y`: (n_obs,).
+
+    Raises AnalysisError where a forecast lies outside [0, 1], an outcome is not 0 or 1, or the shapes differ.
+
+    >>> from analysis import corp
+    >>> found = corp([0.1, 0.4, 0.6, 0.8], [0, 1, 0, 1])
+    >>> found.recalibrated.tolist(), round(found.mcb, 4), found.dsc, found.unc
+    ([0.0, 0.5, 0.5, 1.0], 0.0675, 0.125, 0.25)
+    """
     p = probabilities(p)
     y = outcomes(y, like=p)
     x, counts, hits = _grouped(p, y)
@@ -77,8 +85,15 @@ def consistency(p: ArrayLike, y: ArrayLike, *, n: int = 1000, level: float = 0.9
 
     It holds n · n_distinct numbers; `calibration_p_value` gives the same p-value without them.
 
+    `p`, `y`: (n_obs,).
+
     Raises:
         AnalysisError: unless 0 < level < 1 (a fraction, not a percentage) and n ≥ 1.
+
+    >>> from analysis import consistency
+    >>> found = consistency([0.1] * 20 + [0.9] * 20, [0] * 16 + [1] * 24, n=999)
+    >>> found.low.tolist(), found.high.tolist(), found.p_value
+    ([0.0, 0.8], [0.2, 1.0], 0.124)
     """
     if not 0 < level < 1:
         raise AnalysisError(f"level is {level!r}: it must lie strictly between 0 and 1, such as 0.9 for 90%")
@@ -91,7 +106,14 @@ def consistency(p: ArrayLike, y: ArrayLike, *, n: int = 1000, level: float = 0.9
 
 
 def calibration_p_value(p: ArrayLike, y: ArrayLike, *, n: int = 1000, seed: int = 0) -> float:
-    """(1 + #{MCB* ≥ MCB}) / (1 + n) over `n` draws y* ~ Bernoulli(p): small where the forecasts are not calibrated."""
+    """(1 + #{MCB* ≥ MCB}) / (1 + n) over `n` draws y* ~ Bernoulli(p): small where the forecasts are not calibrated.
+
+    `p`, `y`: (n_obs,). Raises AnalysisError as `corp` does, or where `n` is less than 1.
+
+    >>> from analysis import calibration_p_value
+    >>> calibration_p_value([0.1] * 20 + [0.9] * 20, [0] * 16 + [1] * 24, n=999)
+    0.124
+    """
     p = probabilities(p)
     x, counts, hits = _grouped(p, outcomes(y, like=p))
     return _p_value(np.concatenate([mcb for _, mcb in _calibrated(x, counts, n=n, seed=seed)]), x, counts, hits)

@@ -61,6 +61,12 @@ def bin_index(p: ArrayLike, *, bins: int = 10, edges: Edges = "decimal") -> Ints
     - `float`: the same with the edges of `numpy.linspace`, which put 0.3 into [0.2, 0.3): to reproduce a publication.
     - `quantile`: at most K bins of about equal counts; equal forecasts stay together.
     - `distinct`: one bin per distinct forecast; K is not used.
+
+    Raises AnalysisError where a forecast lies outside [0, 1], or an option is unknown or out of its range.
+
+    >>> from analysis import bin_index
+    >>> bin_index([0.05, 0.3, 1.0]).tolist(), bin_index([0.05, 0.3, 1.0], edges="float").tolist()
+    ([0, 3, 9], [0, 2, 9])
     """
     chosen("edges", edges, get_args(Edges))
     at_least("bins", bins, 1)
@@ -88,6 +94,14 @@ def decompose(p: ArrayLike, y: ArrayLike, *, bins: int = 10, edges: Edges = "dec
     REL′ and RES′ may be negative. They are None where no bin has two forecasts (B is unknown), all three for N = 1.
 
     Sources: Murphy (1973); Stephenson, Coelho & Jolliffe (2008) for WBV and WBC; Ferro & Fricker (2012) for the correction.
+    Raises AnalysisError as `bin_index` and `brier` do.
+
+    >>> from analysis import decompose
+    >>> d = decompose([0.1, 0.1, 0.3, 0.8, 0.84], [0, 0, 1, 1, 0])
+    >>> round(d.rel, 4), round(d.res, 4), round(d.unc, 4), round(d.rel_corrected, 4)
+    (0.143, 0.14, 0.24, 0.043)
+    >>> abs(d.brier - (d.unc + d.rel - d.res + d.wbv - d.wbc)) < 1e-12
+    True
     """
     p = probabilities(p)
     y = outcomes(y, like=p)
@@ -133,6 +147,13 @@ def null_reliability(
     """REL of `n` draws y ~ Bernoulli(p), with the bins of `p`. The order of the forecasts does not matter.
 
     A REL inside [low, high] is no evidence of miscalibration. Source: Bröcker & Smith (2007).
+    `p`: (n_obs,). Raises AnalysisError as `bin_index` does, or where `n` is less than 1.
+
+    >>> from analysis import decompose, null_reliability
+    >>> p, y = [0.1] * 20 + [0.9] * 20, [0] * 16 + [1] * 24
+    >>> null = null_reliability(p)
+    >>> round(decompose(p, y).rel, 4), round(null.mean, 4), round(null.high, 4)
+    (0.01, 0.0045, 0.0163)
     """
     at_least("n", n, 1)
     p = np.sort(probabilities(p))

@@ -54,6 +54,13 @@ def diagnose(
 
     Raises:
         AnalysisError: a frame breaks a rule.
+
+    >>> from analysis import Record, diagnose, example, example_estimates, scored
+    >>> found = diagnose(example(), scored(example()), Record(estimates=example_estimates()), n=200)
+    >>> round(found.coordination.gain.filter(configuration="peer_critique_debate", measure="gain")["estimate"][0], 3)
+    -0.001
+    >>> diagnose(example(), scored(example()), Record(), n=200).reasons["coordination"]
+    'what agents said on the way was not recorded'
     """
     reasons: dict[str, str] = {}
 

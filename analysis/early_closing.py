@@ -58,6 +58,12 @@ def early_closing(
     else resolved_at, is at least `by` before scheduled_close. Among n markets with e early, Σy = s and Σy over early = t,
     the share of variance is (n t − e s)²/(e (n − e) s (n − s)), the squared point-biserial correlation. Both Brier scores
     are out of sample: a market is forecast with the rates of all other events.
+    Times are timezone-aware. Raises AnalysisError where a column is absent or a market has two values of a fact.
+
+    >>> from analysis import early_closing, example
+    >>> found = early_closing(example(), resamples=500)
+    >>> found.n, found.n_early, round(found.value, 2), found.rate_early.value, round(found.rate_on_time.value, 2)
+    (40, 10, 0.41, 1.0, 0.27)
     """
     draw = Draw(n=resamples, seed=seed, level=level)
     markets = market_frame(frame, ("event_id", "outcome", "scheduled_close", "closed_at", "resolved_at"))

@@ -58,7 +58,12 @@ class Findings:
 
 
 def resamples_for(markets: int, *, corp: bool = False) -> int:
-    """10,000 resamples, fewer where there are so many markets that they would take long and tell little more."""
+    """10,000 resamples, fewer where there are so many markets that they would take long and tell little more.
+
+    >>> from analysis import resamples_for
+    >>> resamples_for(100), resamples_for(10_000), resamples_for(100, corp=True)
+    (10000, 2000, 5000)
+    """
     work, least = (_CORP_WORK, 200) if corp else (_WORK, 500)
     return int(min(_MOST, max(least, work // max(1, markets))))
 
@@ -81,6 +86,11 @@ def find(
 
     Raises:
         AnalysisError: the frame breaks a rule.
+
+    >>> from analysis import example, find, scored
+    >>> found = find(example(), scored(example()), n=200)
+    >>> found.comparisons.table.height, found.floor_source, found.reasons
+    (6, 'replicates', {})
     """
     count, corp_count = (n or resamples_for(kept.n_markets, corp=corp) for corp in (False, True))
     reasons: dict[str, str] = {}

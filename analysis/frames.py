@@ -88,6 +88,14 @@ def validated(frame: pl.DataFrame) -> pl.DataFrame:
     Raises:
         AnalysisError: a column is absent or of another kind; a value breaks its rule; a cell is there twice; a market
             has two outcomes, prices, events or categories.
+
+    >>> from analysis import example, validated
+    >>> validated(example(markets=4).drop("question")).height
+    24
+    >>> validated(example(markets=4).drop("outcome", "cost_usd"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    analysis.checks.AnalysisError: the frame of forecasts lacks outcome, cost_usd: it needs the columns configurati...
     """
     cells = _typed(frame)
     for column, broken, rule in _RULES:
@@ -117,6 +125,12 @@ def scored(frame: pl.DataFrame, *, policy: Policy = "common") -> Scored:
 
     Raises:
         AnalysisError: an unknown policy, or what `validated` raises.
+
+    >>> from analysis import example, scored
+    >>> scored(example()).left_out.select("configuration", "cells", "scored", "unanswered", "not_common").rows()
+    [('independent_ensemble', 80, 78, 0, 2), ('peer_critique_debate', 80, 78, 1, 1), ('single_agent', 80, 78, 0, 2)]
+    >>> [scored(example(), policy=policy).frame.height for policy in ("common", "available", "fallback_market")]
+    [234, 239, 240]
     """
     chosen("policy", policy, get_args(Policy))
     cells = validated(frame)

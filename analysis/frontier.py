@@ -74,8 +74,18 @@ def frontier(
     never empty. ε is by default the mean difference between two replicates of one configuration, in each of the two. The
     reference point is by default (the highest cost, 0.25): a Brier score of 0.25 is what a constant 0.5 earns.
 
+    `cost` is in USD per market.
+
     Raises:
         AnalysisError: the frame breaks a rule, nothing is scored, an ε is negative, or an option is unknown.
+
+    >>> import polars as pl
+    >>> from analysis import example, frontier
+    >>> found = frontier(example(), n=500)
+    >>> found.table.select("configuration", pl.col("cost").round(3), "on_frontier").rows()
+    [('single_agent', 0.01, True), ('independent_ensemble', 0.03, True), ('peer_critique_debate', 0.061, True)]
+    >>> found.table["probability"].round(1).to_list()
+    [1.0, 0.9, 0.5]
     """
     for option, value in (("epsilon_brier", epsilon_brier), ("epsilon_cost", epsilon_cost)):
         if value is not None and not value >= 0:
@@ -149,6 +159,11 @@ def hypervolume(cost: Floats, brier: Floats, *, reference: tuple[float, float]) 
     """Area that the points dominate inside the reference point, of each row: (rows, configurations) -> (rows,).
 
     Source: Zitzler & Thiele (1998). Points beyond the reference add nothing.
+
+    >>> import numpy as np
+    >>> from analysis import hypervolume
+    >>> hypervolume(np.array([[1.0, 2.0]]), np.array([[0.20, 0.15]]), reference=(4.0, 0.25)).round(4).tolist()
+    [0.25]
     """
     order = np.argsort(cost, axis=1, kind="stable")
     edge = np.minimum(np.take_along_axis(cost, order, axis=1), reference[0])

@@ -53,6 +53,13 @@ def influence(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 
     """Every pair of configurations, and each against the market price, on the markets that both have.
 
     `n` resamples of events from `seed`. Source: Cook (1977), leaving one out. Raises AnalysisError where nothing is scored.
+
+    >>> from analysis import example, influence, scored
+    >>> found = influence(scored(example()), n=500)
+    >>> found.restated.select("first", "second", "market_id", "flips", "markets_to_flip").row(0)
+    ('independent_ensemble', 'peer_critique_debate', 'm21', False, 1)
+    >>> found.headline.split(". ")[1]
+    'Without market m26 independent_ensemble leads by 0.0024.'
     """
     sample = grid(scored)
     errors = sample.errors()
@@ -110,6 +117,12 @@ def missing_bounds(frame: pl.DataFrame) -> pl.DataFrame:
 
     Raises:
         AnalysisError: the frame breaks a rule of `analysis.validated`.
+
+    >>> import polars as pl
+    >>> from analysis import example, missing_bounds
+    >>> bounds = missing_bounds(example()).select("configuration", "than", "missing", pl.col("low", "high").round(4))
+    >>> bounds.filter(pl.col("missing") > 0).rows()[:2]
+    [('peer_critique_debate', None, 1, 0.1877, 0.2002), ('independent_ensemble', 'peer_critique_debate', 1, -0.0096, 0.0029)]
     """
     cells = validated(frame).filter(pl.col("outcome").is_not_null())
     if cells.is_empty():

@@ -107,6 +107,14 @@ def leaderboard(
 
     Raises:
         AnalysisError: the frame breaks a rule, an option is unknown, or a configuration has the name of the reference row.
+
+    >>> import polars as pl
+    >>> from analysis import example, leaderboard
+    >>> board = leaderboard(example(), resamples=100)
+    >>> board.table.select("configuration", "n_markets", pl.col("brier", "alpha", "cost_usd_per_market").round(3)).row(0)
+    ('peer_critique_debate', 39, 0.189, 0.035, 0.061)
+    >>> board.notes[0].split(";")[0]
+    'policy common: 39 of 40 markets'
     """
     cells = validated(frame)
     if (cells["configuration"] == REFERENCE).any():

@@ -70,6 +70,7 @@ def propose_links(markets: pl.DataFrame) -> Links:
         AnalysisError: a column is absent, or a market is there twice.
 
     >>> import polars as pl
+    >>> from analysis import propose_links
     >>> asked = ["Token above $1B by May 1?", "Token above $4B by May 1?", "Launch by May 1?", "Launch by June 30?"]
     >>> markets = pl.DataFrame({"market_id": list("wxyz"), "event_id": ["1", "1", "2", "2"], "question": asked})
     >>> markets = markets.with_columns(as_of=pl.datetime(2026, 4, 1, time_zone="UTC"))

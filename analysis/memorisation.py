@@ -59,8 +59,17 @@ def memorisation(
     `frame_probe`: one row per forecast of the probe arm: market_id, probability. `frame` holds the study's markets:
     market_id, event_id, outcome, resolved_at. The base rate is that of the other events on the same side of the cutoff.
 
+    Gains are in Brier points, (ȳ − y)² − (p − y)² on average.
+
     Raises:
         AnalysisError: the probe answered a market that `frame` does not have, or what all probes raise.
+
+    >>> from datetime import date
+    >>> from analysis import example, memorisation
+    >>> probe = example().filter(configuration="single_agent").select("market_id", "probability")
+    >>> found = memorisation(probe, example(), cutoff=date(2026, 4, 10), resamples=500)
+    >>> found.n, round(found.value, 3), round(found.after.value, 3), round(found.beyond_control.value, 3)
+    (16, 0.121, -0.016, 0.136)
     """
     draw = Draw(n=resamples, seed=seed, level=level)
     markets = market_frame(frame, ("event_id", "outcome", "resolved_at"))

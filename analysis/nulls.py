@@ -103,7 +103,7 @@ def nulls(
         AnalysisError: nothing is scored, or an option is unknown or out of its range.
 
     >>> import polars as pl
-    >>> from analysis import SCHEMA, scored
+    >>> from analysis import SCHEMA, nulls, scored
     >>> frame = pl.DataFrame({"market_id": list("wxyz"), "probability": [0.1, 0.1, 0.9, 0.9], "outcome": [1, 1, 0, 0]})
     >>> frame = frame.with_columns(configuration=pl.lit("contrary"), event_id="market_id", replicate=0)
     >>> frame = frame.with_columns(status=pl.lit("answered"), simulated=True)

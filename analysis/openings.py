@@ -91,6 +91,7 @@ def openings(frame: pl.DataFrame, *, n: int = 10_000, seed: int = 0, level: floa
         AnalysisError: a column is absent or of another kind, a key is null, a probability lies outside [0, 1].
 
     >>> import polars as pl
+    >>> from analysis import openings
     >>> markets = [f"m{i}" for i in range(8)]
     >>> frame = pl.DataFrame({"configuration": ["alone"] * 8 + ["panel"] * 8, "market_id": markets * 2})
     >>> frame = frame.with_columns(event_id="market_id", replicate=0, request_id="market_id", market_price=0.5)

@@ -30,6 +30,11 @@ def pareto_frontier(
 
     Raises:
         AnalysisError: lengths differ, or a number is not finite.
+
+    >>> from analysis import pareto_frontier
+    >>> placed = pareto_frontier(["one", "three", "talk"], cost=[1, 3, 6], brier=[0.20, 0.17, 0.18])
+    >>> [(place.configuration, place.on_frontier, place.dominated_by) for place in placed]
+    [('one', True, ()), ('three', True, ()), ('talk', False, ('three',))]
     """
     if not len(configurations) == len(cost) == len(brier):
         raise AnalysisError(

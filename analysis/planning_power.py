@@ -59,6 +59,13 @@ def power(
 
     Raises:
         AnalysisError: an option is out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import example, power, scored, variance
+    >>> found = variance(scored(example()), n=500)
+    >>> table = power(found, markets=[40, 400], replicates=[2], delta=0.02, usd_per_cell=[0.01, 0.06])
+    >>> table.select("markets", pl.col("sem", "power", "detectable", "usd").round(3)).rows()
+    [(40, 0.012, 0.356, 0.034, 5.6), (400, 0.004, 0.999, 0.011, 56.0)]
     """
     _in_range(delta=delta, alpha=alpha, comparisons=comparisons, wanted=wanted, usd_per_cell=usd_per_cell)
     rows: list[dict[str, Any]] = []
@@ -94,6 +101,12 @@ def best(
 
     Raises:
         AnalysisError: an option is out of its range.
+
+    >>> from analysis import best, example, scored, variance
+    >>> found = variance(scored(example()), n=500)
+    >>> plan = best(found, budget_usd=50, usd_per_cell=[0.01, 0.06], delta=0.005, available_markets=300)
+    >>> plan.markets, plan.replicates, round(plan.usd, 2), round(plan.power, 2), round(plan.detectable, 3)
+    (238, 3, 49.98, 0.23, 0.011)
     """
     if not (isfinite(budget_usd) and budget_usd > 0):
         raise AnalysisError(f"budget_usd is {budget_usd!r}: it must be a positive number of dollars")

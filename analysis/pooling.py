@@ -68,6 +68,12 @@ def pooling(
 
     Scored are resolved cells with a forecast: what is missing is missing in all pools alike, and `n_markets` says what is
     left. Raises AnalysisError where the frame of estimates breaks a rule, or an option is out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import example_estimates, pooling
+    >>> table = pooling(example_estimates(), n=500).table.filter(configuration="peer_critique_debate", stage="first")
+    >>> table.select("pool", pl.col("delta").round(3)).rows()
+    [('mean', 0.002), ('median', -0.001), ('log_odds', 0.003), ('extremised', 0.016), ('trimmed', -0.001)]
     """
     cells = resolved(frame)
     rows: list[dict[str, Any]] = []
@@ -99,6 +105,12 @@ def pooled(p: Floats, *, pool: Pool, trim: float = 0.1, factor: float = FACTOR) 
 
     Raises:
         AnalysisError: an unknown pool, trim outside [0, 0.5), a factor that is not positive, or a cell without an estimate.
+
+    >>> import numpy as np
+    >>> from analysis import pooled
+    >>> p = np.array([[0.1, 0.2, 0.6], [0.9, 0.8, np.nan]])
+    >>> {pool: pooled(p, pool=pool).round(3).tolist() for pool in ("mean", "median", "extremised")}
+    {'mean': [0.3, 0.85], 'median': [0.2, 0.85], 'extremised': [0.138, 0.957]}
     """
     chosen("pool", pool, get_args(Pool))
     if not 0 <= trim < 0.5:
@@ -125,6 +137,11 @@ def resolved(frame: pl.DataFrame) -> pl.DataFrame:
 
     Raises:
         AnalysisError: a column is absent, a probability is missing or outside [0, 1], or an ask is there twice.
+
+    >>> from analysis import example_estimates
+    >>> from analysis.pooling import resolved
+    >>> example_estimates().height, resolved(example_estimates()).height  # without the cell that failed
+    (800, 794)
     """
     if absent := [name for name in ESTIMATES if name not in frame.columns]:
         raise AnalysisError(f"the frame of estimates lacks {', '.join(absent)}: it needs the columns {', '.join(ESTIMATES)}")
@@ -144,7 +161,14 @@ def resolved(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def matrix(said: pl.DataFrame) -> tuple[Floats, pl.DataFrame]:
-    """Estimates as (cells, agents), NaN where there is none, with one row of facts per cell in the same order."""
+    """Estimates as (cells, agents), NaN where there is none, with one row of facts per cell in the same order.
+
+    >>> from analysis import example_estimates
+    >>> from analysis.pooling import matrix
+    >>> p, cells = matrix(example_estimates().filter(configuration="independent_ensemble"))
+    >>> p[1].tolist(), cells.row(1)[:3], cells["forecast"][1]
+    ([0.71, 0.43, 0.5], ('independent_ensemble', 'm00', 1), 0.5)
+    """
     cells = said.group_by(CELL, maintain_order=True).agg(
         pl.col("event_id", "outcome", "market_price", "forecast").first(), said="probability"
     )
@@ -156,7 +180,14 @@ def matrix(said: pl.DataFrame) -> tuple[Floats, pl.DataFrame]:
 
 
 def shares(cells: pl.DataFrame) -> tuple[Floats, Any]:
-    """The weight of each row, the rows of a market adding up to 1, and the position of its event."""
+    """The weight of each row, the rows of a market adding up to 1, and the position of its event.
+
+    >>> from analysis import example_estimates
+    >>> from analysis.pooling import matrix, shares
+    >>> weight, event = shares(matrix(example_estimates().filter(configuration="single_agent"))[1])
+    >>> weight[:4].tolist(), event[:6].tolist()
+    ([0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0, 1, 1])
+    """
     weight = cells.select(1 / pl.len().over("market_id")).to_series().to_numpy()
     return weight, np.unique(cells["event_id"].to_numpy(), return_inverse=True)[1]
 

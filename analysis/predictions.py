@@ -88,6 +88,12 @@ def stated(study: Mapping[str, Any]) -> Stated:
 
     A study that was given its predictions late is another study, by its hash, but shares the forecasts of the first one:
     `forecasts_before` says how many of its forecasts were stored before the study itself was, so before its predictions.
+
+    >>> from analysis import stated
+    >>> row = {"claim": "Debate helps", "measure": "brier", "of": "debate", "than": "alone", "direction": "lower"}
+    >>> found = stated({"content": {"predictions": [row]}, "forecasts_before": 0})
+    >>> len(found.predictions), found.prespecified, found.when
+    (1, True, "Stated before the first forecast was stored, as part of the study's hash")
     """
     content = study["content"] if isinstance(study["content"], Mapping) else {}
     if not (rows := content.get("predictions")):
@@ -140,6 +146,14 @@ def verdicts(predictions: Sequence[Prediction], *found: Bootstrap, level: float 
 
     A measure keeps the interval method of `METHODS`; a difference of REL or RES is one of the corrected ones. A prediction
     on what was not measured is undecided with its reason, and is not counted in the correction.
+
+    >>> import polars as pl
+    >>> from analysis import Prediction, bootstrap, example, scored, verdicts
+    >>> facts = {"measure": "brier", "of": "independent_ensemble", "than": "single_agent", "direction": "lower"}
+    >>> found = bootstrap(scored(example()), families=["brier"], n=500)
+    >>> told = verdicts([Prediction(claim="Three agents know more than one", **facts)], found).table
+    >>> told.select("verdict", pl.col("estimate", "low", "high", "probability").round(2), "stands").row(0)
+    ('undecided at this N', -0.02, -0.05, 0.01, 0.94, False)
     """
     if found:
         level = found[0].level

@@ -29,7 +29,18 @@ class Spread:
 
 
 def spread(scored: Scored) -> Spread:
-    """The spread between replicates, per configuration and for the study; null with a reason where there is only one."""
+    """The spread between replicates, per configuration and for the study; null with a reason where there is only one.
+
+    |Δ| = |mean_i ((p_ir − y_i)² − (p_is − y_i)²)| between replicates r and s, in Brier points.
+
+    >>> import polars as pl
+    >>> from analysis import example, scored, spread
+    >>> found = spread(scored(example()))
+    >>> found.table.select("configuration", "replicates", pl.col("mean_abs_delta").round(3)).row(0)
+    ('independent_ensemble', 2, 0.031)
+    >>> round(found.noise_floor, 3)
+    0.032
+    """
     rows, pooled = [], []
     for name, cells in _by_configuration(scored):
         errors = _pivot(cells, by="replicate")
@@ -72,6 +83,12 @@ def compare(scored: Scored) -> pl.DataFrame:
     p_value (two-sided paired t over markets, each the mean of its replicates; not adjusted for the number of pairs, and
     markets of one event count as independent), spread_first, spread_second, noise_floor, ratio (|delta|/noise floor), and
     the reason of every null.
+
+    >>> import polars as pl
+    >>> from analysis import compare, example, scored
+    >>> found = compare(scored(example()))
+    >>> found.select("first", "second", "n_markets", pl.col("delta", "sem", "noise_floor", "ratio").round(3)).row(0)
+    ('independent_ensemble', 'peer_critique_debate', 39, 0.0, 0.007, 0.032, 0.005)
     """
     between = spread(scored)
     spreads = dict(between.table.select("configuration", "mean_abs_delta").iter_rows())

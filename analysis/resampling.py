@@ -77,7 +77,17 @@ class Interval:
 
 
 def measured(columns: Floats, measure: Measure, resamples: Resamples, *, left_out: bool = False) -> Draws:
-    """`measure` of sums of `columns`, (events, kinds, units): of the sample, of resamples, if asked without each event."""
+    """`measure` of sums of `columns`, (events, kinds, units): of the sample, of resamples, if asked without each event.
+
+    NaN where the measure is undefined. `left_out` is what the method `bca` of `interval` needs.
+
+    >>> import numpy as np
+    >>> from analysis import Resamples, measured, ratio
+    >>> columns = np.array([[2, 0.3], [1, 0.2], [1, 0.1]])[:, :, None]  # of three events: markets, sum of squared errors
+    >>> drawn = measured(columns, lambda sums: ratio(sums[:, 1:], sums[:, :1]), Resamples(events=3, n=500))
+    >>> drawn.estimate.round(4).tolist(), drawn.resampled.shape
+    ([[0.15]], (500, 1, 1))
+    """
     events, *shape = columns.shape
     flat = np.ascontiguousarray(columns).reshape(events, -1)
     total = flat.sum(axis=0)
@@ -107,6 +117,17 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     The tails are Φ(−t √(G/(G − 1))) with Student's t at G − 1 degrees of freedom in place of (1 − level)/2, so that few
     events, G, are not overconfident (Hesterberg 2015). None where fewer events than 1 + log₂ 1/(1 − level) could not
     exclude anything, where the measure is undefined in more than 1% of the resamples, and where it never changes.
+    Raises AnalysisError unless 0 < level < 1, for an unknown method, and where `bca` lacks `left_out`.
+
+    >>> import numpy as np
+    >>> from analysis import Resamples, interval, measured, ratio
+    >>> columns = np.stack([np.ones(20), np.linspace(0, 1, 20) ** 2], axis=1)[:, :, None]
+    >>> drawn = measured(columns, lambda sums: ratio(sums[:, 1:], sums[:, :1]), Resamples(events=20, n=500))
+    >>> found = interval(drawn, 0, 0, method="percentile", events=20)
+    >>> round(found.low, 2), round(found.high, 2)
+    (0.21, 0.49)
+    >>> interval(drawn, 0, 0, method="percentile", events=5).reason
+    '5 events: an interval needs 6'
     """
     if not 0 < level < 1:
         raise AnalysisError(f"level is {level!r}: it must lie strictly between 0 and 1, such as 0.95 for 95%")
@@ -137,7 +158,13 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
 
 
 def ratio(a: Floats, b: Floats | Ints) -> Floats:
-    """a / b; NaN where b is not positive."""
+    """a / b; NaN where b is not positive.
+
+    >>> import numpy as np
+    >>> from analysis import ratio
+    >>> ratio(np.array([1.0, 1.0]), np.array([4.0, 0.0])).tolist()
+    [0.25, nan]
+    """
     shape = np.broadcast_shapes(a.shape, b.shape)
     return np.asarray(np.divide(a, b, out=np.full(shape, np.nan), where=b > 0), np.float64)
 

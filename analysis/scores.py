@@ -46,7 +46,14 @@ class Alpha:
 
 
 def brier(p: ArrayLike, y: ArrayLike) -> float:
-    """Brier score: mean (p − y)², in [0, 1], 0 is perfect. `p`, `y`: (n_obs,). Source: Brier (1950)."""
+    """Brier score: mean (p − y)², in [0, 1], 0 is perfect. `p`, `y`: (n_obs,). Source: Brier (1950).
+
+    Raises AnalysisError where a forecast lies outside [0, 1], an outcome is not 0 or 1, or the shapes differ.
+
+    >>> from analysis import brier
+    >>> brier([0.5, 0.0], [1, 0])
+    0.125
+    """
     p = probabilities(p)
     return float(np.mean((p - outcomes(y, like=p)) ** 2))
 
@@ -55,6 +62,12 @@ def log_score(p: ArrayLike, y: ArrayLike, *, epsilon: float = 1e-3) -> LogScore:
     """Logarithmic score: −mean[y ln p + (1 − y) ln(1 − p)] with p clipped to [ε, 1 − ε], in nats, 0 is perfect.
 
     Source: Good (1952). Raises AnalysisError unless 0 < ε < 0.5.
+    `p`, `y`: (n_obs,). Raises AnalysisError as `brier` does.
+
+    >>> from analysis import log_score
+    >>> found = log_score([0.8, 0.0], [1, 0])
+    >>> round(found.nats, 4), found.clipped
+    (0.1121, 1)
     """
     if not 0 < epsilon < 0.5:
         raise AnalysisError(f"epsilon is {epsilon!r}: it must lie strictly between 0 and 0.5; the default is 0.001")
@@ -67,7 +80,14 @@ def log_score(p: ArrayLike, y: ArrayLike, *, epsilon: float = 1e-3) -> LogScore:
 
 
 def base_rate(y: ArrayLike) -> float:
-    """ȳ, the share of markets that resolved YES. `y`: (n_obs,)."""
+    """ȳ, the share of markets that resolved YES. `y`: (n_obs,).
+
+    Raises AnalysisError where an outcome is not 0 or 1.
+
+    >>> from analysis import base_rate
+    >>> base_rate([1, 0, 0, 0])
+    0.25
+    """
     y = np.asarray(y, dtype=np.float64)
     return float(np.mean(outcomes(y, like=probabilities(y, name="outcome"))))
 
@@ -77,6 +97,13 @@ def skill(p: ArrayLike, y: ArrayLike, *, reference: ArrayLike) -> Skill:
 
     `reference` is one forecast for all (the base rate) or one each, shape (n_obs,); NaN where none is known, and that
     forecast is left out of both scores. None where no reference is known, and where the reference is perfect.
+    `p`, `y`: (n_obs,). Raises AnalysisError as `brier` does.
+
+    >>> from analysis import skill
+    >>> round(skill([0.9, 0.2], [1, 0], reference=0.5).value, 3)
+    0.9
+    >>> skill([0.9, 0.2], [1, 0], reference=[float("nan"), 0.4])
+    Skill(value=0.75, n=1, reason=None)
     """
     p = probabilities(p)
     y = outcomes(y, like=p)
@@ -105,7 +132,12 @@ def alpha(
         SE² = G/(G − 1) Σ_g (Σ_{i∈g} w_i (d_i − alpha))²;
 
     with clusters of one forecast this is the usual SEM with ddof = 1. Without `markets` each forecast is a market of its
-    own, without `events` each market an event. Source: Liang & Zeger (1986).
+    own, without `events` each market an event. Source: Liang & Zeger (1986). Raises AnalysisError as `brier` does.
+
+    >>> from analysis import alpha
+    >>> found = alpha([0.9, 0.2, 0.7], [1, 0, 1], [0.7, 0.3, 0.6], events=["a", "a", "b"])
+    >>> found.n, round(found.mean, 4), round(found.sem, 4), round(found.sem_clustered, 4)
+    (3, 0.0667, 0.0088, 0.0022)
     """
     p = probabilities(p)
     y = outcomes(y, like=p)

@@ -67,8 +67,15 @@ def confidence_sequence(d: ArrayLike, *, alpha: float = 0.05) -> ConfidenceSeque
     where the bet λₜ = √(2 ln(2/α) / (σ̂²ₜ₋₁ t ln(1 + t))) knows only what came before. Once max(K⁺, K⁻)/2 ≥ 1/α, m is out for
     good. The e-value is (K⁺ + K⁻)/2 at d = 0. Ends are rounded outwards to a grid. Source: Waudby-Smith & Ramdas (2024).
 
+    c is 0.75: no bet risks more than that share of the capital.
+
     Raises:
         AnalysisError: no difference, one outside [−1, 1] or NaN, or `alpha` not strictly between 0 and 1.
+
+    >>> from analysis import confidence_sequence
+    >>> found = confidence_sequence([-0.10, -0.16, -0.12, -0.14] * 50)
+    >>> found.excluded_at, round(float(found.low[-1]), 2), round(float(found.high[-1]), 2)
+    (40, -0.15, -0.1)
     """
     x, bets = _observed(d, alpha=alpha)
     candidates = np.sinh(np.linspace(-_DENSITY, _DENSITY, _POINTS)) / np.sinh(_DENSITY)
@@ -89,7 +96,14 @@ def confidence_sequence(d: ArrayLike, *, alpha: float = 0.05) -> ConfidenceSeque
 
 
 def e_values(d: ArrayLike, *, alpha: float = 0.05) -> Floats:
-    """`ConfidenceSequence.e_value` alone, which costs next to nothing; `alpha` is what the bets aim at."""
+    """`ConfidenceSequence.e_value` alone, which costs next to nothing; `alpha` is what the bets aim at.
+
+    Raises AnalysisError as `confidence_sequence` does.
+
+    >>> from analysis import e_values
+    >>> e_values([-0.10, -0.16, -0.12, -0.14] * 25)[[0, 49, 99]].round(2).tolist()
+    [1.0, 52.07, 5424.4]
+    """
     return _evidence(*_observed(d, alpha=alpha))
 
 
@@ -101,6 +115,12 @@ def sequences(scored: Scored, *, alpha: float = 0.05, order: Sequence[str] | Non
 
     Raises:
         AnalysisError: nothing is scored, or `order` lacks a scored market.
+
+    >>> import polars as pl
+    >>> from analysis import example, scored, sequences
+    >>> found = sequences(scored(example()))
+    >>> found.table.select("first", "second", "n_events", pl.col("mean", "low", "high", "e_value").round(2)).row(0)
+    ('independent_ensemble', 'peer_critique_debate', 27, 0.0, -0.17, 0.17, 0.99)
     """
     sample = grid(scored)
     errors = sample.errors()

@@ -47,6 +47,7 @@ def shrink(y: ArrayLike, variance: ArrayLike, *, df: ArrayLike | None = None, le
     Raises:
         AnalysisError: fewer than three groups, shapes that differ, or a variance that is not positive and finite.
 
+    >>> from analysis import shrink
     >>> found = shrink([0.30, 0.10, 0.20, 0.20], [0.01] * 4)
     >>> found.tau2, found.estimate.round(2).tolist()
     (0.0, [0.24, 0.16, 0.2, 0.2])

@@ -40,6 +40,15 @@ def sibling_reveals(
     - another market of the same event that resolved YES: of an exclusive event, the market itself is NO;
     - in any event, a question with the same numbers and months whose words are at least as similar (Jaccard's index) as
       `similarity`: whether it gives the answer away, a reader decides.
+
+    >>> from datetime import UTC, datetime
+    >>> import polars as pl
+    >>> from analysis import sibling_reveals
+    >>> markets = pl.DataFrame({"market_id": ["May", "June"], "question": ["Launch by May 31?", "Launch by June 30?"]})
+    >>> markets = markets.with_columns(event_id=pl.lit("launch"), outcome=1, as_of=datetime(2026, 5, 20, tzinfo=UTC))
+    >>> found = sibling_reveals(markets.with_columns(resolved_at=datetime(2026, 5, 10, tzinfo=UTC)), resamples=100)
+    >>> found.pairs.select("market_id", "sibling_id", "why", "implies").row(0)
+    ('June', 'May', 'the same question with an earlier deadline had resolved YES', 1)
     """
     if not 0 < similarity <= 1:
         raise AnalysisError(f"similarity is {similarity!r}: it must lie in (0, 1]; 1 asks for the same words")

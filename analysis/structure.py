@@ -53,8 +53,18 @@ def structure(
     graphs, as when an agent fails: two configurations are the same there if their sets of graphs are. A group holds
     configurations each of which is identical to every other.
 
+    Source of the A/A control: Kohavi, Tang & Xu (2020).
+
     Raises:
         AnalysisError: there is no column call_graph, it does not hold strings, or what `validated` and `scored` raise.
+
+    >>> import polars as pl
+    >>> from analysis import example, structure
+    >>> structure(example(), n=500).table.select("first", "second", "n_shared", "n_same", "identical").row(0)
+    ('independent_ensemble', 'peer_critique_debate', 40, 0, False)
+    >>> found = structure(example().with_columns(call_graph=pl.lit("the same for all")), n=500)
+    >>> found.groups, round(found.noise_floor, 3)
+    ((('independent_ensemble', 'peer_critique_debate', 'single_agent'),), 0.014)
     """
     if "call_graph" not in frame.columns or frame.schema["call_graph"] not in (pl.String, pl.Null):
         raise AnalysisError(

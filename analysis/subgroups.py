@@ -68,7 +68,7 @@ def subgroups(
         AnalysisError: nothing is scored, or an option is out of its range.
 
     >>> import polars as pl
-    >>> from analysis import SCHEMA, scored
+    >>> from analysis import SCHEMA, scored, subgroups
     >>> n = 30
     >>> frame = pl.DataFrame({"market_id": [f"m{i:02}" for i in range(n)], "outcome": [int(i % 4 == 0) for i in range(n)]})
     >>> frame = frame.with_columns(probability=pl.Series([0.1 + 0.02 * i for i in range(n)]), event_id="market_id")

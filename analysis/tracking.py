@@ -53,6 +53,12 @@ def tracking(
 
     Raises:
         AnalysisError: nothing is scored, or an option is out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import example, scored, tracking
+    >>> table = tracking(scored(example()), n=500).table.filter(configuration="independent_ensemble")
+    >>> table.select("measure", pl.col("estimate").round(2)).rows()
+    [('near', 0.03), ('slope', 0.9), ('intercept', -0.08), ('blend_weight', 1.64), ('blend_gain', 0.02)]
     """
     at_least("folds", folds, 2)
     if not 0 <= within < 1:
@@ -81,26 +87,52 @@ def tracking(
 
 
 def logit(p: ArrayLike) -> Floats:
-    """ln(p/(1 − p)), with p held in [EPSILON, 1 − EPSILON]; NaN stays NaN."""
+    """ln(p/(1 − p)), with p held in [EPSILON, 1 − EPSILON]; NaN stays NaN.
+
+    >>> from analysis.tracking import logit
+    >>> logit([0.5, 0.9, 1.0]).round(3).tolist()
+    [0.0, 2.197, 6.907]
+    """
     held = np.clip(np.asarray(p, np.float64), EPSILON, 1 - EPSILON)
     return np.asarray(np.log(held / (1 - held)), np.float64)
 
 
 def event_sums(values: Floats, event: Ints) -> Floats:
-    """Sums over the rows of each event: (rows, kinds) and positions 0..G − 1 in any order -> (G, kinds)."""
+    """Sums over the rows of each event: (rows, kinds) and positions 0..G − 1 in any order -> (G, kinds).
+
+    >>> import numpy as np
+    >>> from analysis.tracking import event_sums
+    >>> event_sums(np.array([[1, 0.2], [1, 0.3], [1, 0.5]]), np.array([1, 0, 1])).tolist()
+    [[1.0, 0.3], [2.0, 0.7]]
+    """
     size = int(event.max()) + 1
     return np.stack([np.bincount(event, column, minlength=size) for column in values.T], axis=1)
 
 
 def mean_of(sums: Floats) -> Floats:
-    """The measure Σ second column / Σ first column: a weighted mean, or a regression through 0."""
+    """The measure Σ second column / Σ first column: a weighted mean, or a regression through 0.
+
+    >>> import numpy as np
+    >>> from analysis.tracking import mean_of
+    >>> mean_of(np.array([[4.0, 1.0], [0.0, 0.0]])).tolist()
+    [[0.25], [nan]]
+    """
     return ratio(sums[:, 1:2], sums[:, 0:1])
 
 
 def summary(
     columns: Floats, event: Ints, of: Any, *, resamples: Resamples, level: float, reason: str = "undefined here"
 ) -> dict[str, Any]:
-    """estimate, low, high, reason of the measure `of` sums of `columns`, (rows, kinds); `reason` where it is undefined."""
+    """estimate, low, high, reason of the measure `of` sums of `columns`, (rows, kinds); `reason` where it is undefined.
+
+    >>> import numpy as np
+    >>> from analysis import Resamples
+    >>> from analysis.tracking import mean_of, summary
+    >>> columns = np.stack([np.ones(20), np.linspace(0, 1, 20)], axis=1)
+    >>> found = summary(columns, np.arange(20) // 2, mean_of, resamples=Resamples(events=10, n=500), level=0.95)
+    >>> round(found["estimate"], 2), found["low"] < 0.5 < found["high"], found["reason"]
+    (0.5, True, None)
+    """
     drawn: Draws = measured(event_sums(columns, event)[:, :, None], of, resamples)
     estimate = float(drawn.estimate[0, 0])
     if np.isnan(estimate):

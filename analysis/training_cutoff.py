@@ -69,6 +69,13 @@ def training_cutoff(
     `frame`: one row per forecast of one model: market_id, event_id, probability, outcome, market_price, resolved_at, as_of.
     A market counts once, with the mean over its forecasts. Other questions are asked later, so `value` alone is no proof:
     `against_price` takes out what was harder for the market too.
+    Scores are in Brier points. Raises AnalysisError where a column is absent or a market has two values of a fact.
+
+    >>> from datetime import date
+    >>> from analysis import example, training_cutoff
+    >>> found = training_cutoff(example().filter(configuration="single_agent"), date(2026, 4, 10), resamples=500)
+    >>> found.n_before, found.n_after, round(found.before.value, 3), round(found.after.value, 3), round(found.value, 3)
+    (16, 24, 0.162, 0.249, 0.087)
     """
     draw = Draw(n=resamples, seed=seed, level=level)
     facts = ("event_id", "outcome", "market_price", "resolved_at", "as_of")
@@ -125,7 +132,12 @@ def _change(sums: Floats) -> Floats:
 
 
 def cutoff_of(model: str) -> Cutoff:
-    """The last day of the training data of `model`, from the dated table `analysis/data/cutoffs.toml`."""
+    """The last day of the training data of `model`, from the dated table `analysis/data/cutoffs.toml`.
+
+    >>> from analysis import cutoff_of
+    >>> cutoff_of("a-model-of-mine").reason
+    'a-model-of-mine is not in the table of training cutoffs'
+    """
     entry = _cutoffs().get(base_id(model))
     if entry is None:
         return Cutoff(model=model, cutoff=None, source="", reason=f"{model} is not in the table of training cutoffs")

@@ -63,8 +63,18 @@ def variance(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 0
     Shared draws make replicates of different configurations alike; that part counts as market. Source: Searle, Casella &
     McCulloch (1992), unweighted means.
 
+    Variances are in Brier points squared.
+
     Raises:
         AnalysisError: nothing is scored.
+
+    >>> import polars as pl
+    >>> from analysis import example, scored, variance
+    >>> found = variance(scored(example()), n=500)
+    >>> found.components.select("component", pl.col("variance").round(4)).rows()
+    [('market', 0.0389), ('configuration', 0.0001), ('market × configuration', 0.0), ('replicate', 0.0061)]
+    >>> round(found.noise_floor, 3), round(found.design_effect, 1)
+    (0.032, 1.0)
     """
     sample = grid(scored)
     sampled = [name for name, asked in spread(scored).table.select("configuration", "sampled").iter_rows() if asked]
@@ -104,6 +114,13 @@ def detectable(
     """markets, replicates, delta, reason: the smallest true |Δ Brier| that a study of that size sees, in Brier points.
 
     Δ = (z₁₋ₐ⸝₂ + z_power) √(2 D (σ²_mc + σ²_r/R)/N), the mean over pairs; D is the design effect of events.
+    Source: Cohen (1988). Raises AnalysisError where an option is out of its range.
+
+    >>> import polars as pl
+    >>> from analysis import detectable, example, scored, variance
+    >>> found = variance(scored(example()), n=500)
+    >>> detectable(found, markets=[40, 400], replicates=[2]).select("markets", pl.col("delta").round(3)).rows()
+    [(40, 0.034), (400, 0.011)]
     """
     if not (0 < alpha < 1 and 0 < power < 1):
         raise AnalysisError(f"alpha {alpha!r} and power {power!r} must lie strictly between 0 and 1")
