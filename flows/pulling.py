@@ -1,13 +1,14 @@
 """Pulling real markets: a venue's listing goes into the ledger page by page, each group of pages all or nothing.
 
 Rows are stored together with the listing's statement of completeness up to them, so a stopped pull goes on where it was and
-ends with the same rows and the same statement. A market's text stays as it was first seen; what a later pull finds
-changed is kept beside it, because later text may know the answer.
+ends with the same rows and the same statement. Prices go before: a market is listed once its prices are stored, and what
+was fetched of them is stored with them, so it is not fetched again. A market's text stays as it was first seen; what a
+later pull finds changed is kept beside it, because later text may know the answer.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,10 +26,10 @@ from market_data.traces100 import CoordinationTraces, install
 from market_data.types import Market
 from market_data.venues import MarketRow, Query, Round, Statement, Venue, connect, rounds
 
-COMMIT_ROWS = 10_000
+COMMIT_ROWS = 5_000
 """Rows of one commit where nothing slow is fetched beside them; opening and closing the ledger costs about 60 ms."""
 AT_ONCE = 8
-"""Price histories that are asked for together; the client still paces each host."""
+"""Price histories that are asked for, held and stored together; the client still paces each host."""
 OVERLAP = timedelta(days=1)
 """A follow-up reads this much again: a venue may list a closing late."""
 
@@ -36,6 +37,7 @@ FILES: Mapping[str, Any] = {"forecastbench": Round, "dataset": CoordinationTrace
 """Sources that come as files, for `pull_files`."""
 
 OnPage = Callable[[Statement], None]
+Span = tuple[datetime, datetime]
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ async def pull_markets(
         try:
             async for page in venue.pages(query, resume=before):
                 if price_days > 0:
-                    await _add_prices(batch, reader, venue, page.listed, price_days)
+                    await _store_prices(ledger, reader, venue, page.listed, timedelta(days=price_days))
                 for row in page.listed:
                     _add_market(batch, venue_name, row)
                 for refused in page.refused:
@@ -99,12 +101,12 @@ async def pull_markets(
                     batch.add("refused_rows", {**named, "kept": str(refused.kept or "")})
                 statement = page.so_far
                 if price_days > 0 or statement.rows - kept_rows >= COMMIT_ROWS or statement.ended:
-                    _commit(ledger, reader, batch, pull_id, venue_name, endpoint, statement)
+                    _commit(ledger, batch, pull_id, venue_name, endpoint, statement)
                     batch, kept_rows = _Batch(), statement.rows
                 on_page(statement)
         except (FetchError, asyncio.CancelledError):
             if statement is not None and statement.rows > kept_rows:  # pages that wait are not read again
-                _commit(ledger, reader, batch, pull_id, venue_name, endpoint, statement)
+                _commit(ledger, batch, pull_id, venue_name, endpoint, statement)
             raise
     if statement is None:
         raise CoordevalError(
@@ -146,29 +148,53 @@ def _add_market(batch: _Batch, venue: str, row: MarketRow) -> None:
     )
 
 
-async def _add_prices(batch: _Batch, reader: Reader, venue: Any, rows: Sequence[MarketRow], days: float) -> None:
-    """The last `days` of prices before each market closed, unless they were asked for already."""
+async def _store_prices(ledger: Ledger, reader: Reader, venue: Any, rows: Sequence[MarketRow], span: timedelta) -> None:
+    """The prices of the last `span` before each market closed, as far as they were not asked for already."""
     ends = {row.market.id: getattr(row.facts, "ended_at", None) or row.outcome.resolved_at for row in rows}
-    asked = reader.query(
-        "SELECT market_id, until FROM price_fetches SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id)",
-        [list(ends)],
-    )
-    known = set(asked.iter_rows())
-    wanted = [(row, end) for row in rows if (end := ends[row.market.id]) and (row.market.id, end) not in known]
-    span = timedelta(days=days)
+    fetched = defaultdict[str, list[Span]](list)
+    for market_id, since, until in reader.query(_FETCHES, [list(ends)]).iter_rows():
+        fetched[market_id].append((since, until))
+    wanted = [
+        (row, since, until)
+        for row in rows
+        if (end := ends[row.market.id])
+        for since, until in missing(end - span, end, fetched[row.market.id])
+    ]
     for start in range(0, len(wanted), AT_ONCE):
         group = wanted[start : start + AT_ONCE]
-        fetches = [venue.prices(row, end, since=end - span) for row, end in group]
-        for (row, end), history in zip(group, await asyncio.gather(*fetches), strict=True):
-            for point in history.points:
-                batch.add("prices", row_of(point))
-            batch.add("price_fetches", _price_fetch(row.market.id, end, history))
+        histories = await asyncio.gather(*(venue.prices(row, until, since=since) for row, since, until in group))
+        ledger.write_all(
+            {
+                "prices": (row_of(point) for history in histories for point in history.points),
+                "price_fetches": [
+                    _price_fetch(row.market.id, since, until, history)
+                    for (row, since, until), history in zip(group, histories, strict=True)
+                ],
+            }
+        )
 
 
-def _price_fetch(market_id: str, until: datetime, history: Any) -> dict[str, Any]:
+_FETCHES = """
+    SELECT market_id, since, until FROM price_fetches
+    SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id) WHERE since < until
+"""
+
+
+def missing(since: datetime, until: datetime, fetched: Iterable[Span]) -> list[Span]:
+    """The parts of [since, until] that none of the `fetched` spans covers, oldest first."""
+    parts, start = list[Span](), since
+    for begun, ended in sorted(fetched):
+        if start < min(begun, until):
+            parts.append((start, min(begun, until)))
+        start = max(start, ended)
+    return [*parts, (start, until)] if start < until else parts
+
+
+def _price_fetch(market_id: str, since: datetime, until: datetime, history: Any) -> dict[str, Any]:
     return {
         "market_id": market_id,
         "source": history.source,
+        "since": since,
         "until": until,
         "points": len(history.points),
         "dropped": _json(dict(history.dropped)),
@@ -177,11 +203,9 @@ def _price_fetch(market_id: str, until: datetime, history: Any) -> dict[str, Any
     }
 
 
-def _commit(
-    ledger: Ledger, reader: Reader, batch: _Batch, pull_id: str, venue: str, endpoint: str, statement: Statement
-) -> None:
+def _commit(ledger: Ledger, batch: _Batch, pull_id: str, venue: str, endpoint: str, statement: Statement) -> None:
     rows = dict(batch.rows)
-    rows["markets"], rows["market_edits"] = _first_texts(reader, rows.get("markets", []))
+    rows["markets"], rows["market_edits"] = _first_texts(ledger, rows.get("markets", []))
     rows["pulls"] = [
         {
             "pull_id": pull_id,
@@ -195,15 +219,9 @@ def _commit(
     ledger.write_all(rows)
 
 
-def _first_texts(reader: Reader, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _first_texts(ledger: Ledger, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of markets that are new, and an edit for each field in which a known one reads differently now."""
-    ids = [row["market_id"] for row in rows]
-    known = {
-        row["market_id"]: row
-        for row in reader.query(
-            "SELECT * FROM markets SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id)", [ids]
-        ).to_dicts()
-    }
+    known = ledger.known_markets(row["market_id"] for row in rows)
     new, edits = [], []
     for row in rows:
         first = known.get(row["market_id"])
@@ -252,7 +270,7 @@ def pull_files(ledger: Ledger, source: str, path: Path | None) -> str:
 def _store_source(ledger: Ledger, source: Any, due: str = "") -> str:
     """A source that is whole in memory, in one transaction; a known market keeps its first text."""
     rows: dict[str, list[dict[str, Any]]] = {"markets": [row_of(market) for market in source.markets()]}
-    rows["markets"], rows["market_edits"] = _first_texts(read(ledger.path), rows["markets"])
+    rows["markets"], rows["market_edits"] = _first_texts(ledger, rows["markets"])
     outcomes = source.outcomes()
     rows["prices"] = [row_of(point) for point in source.prices()]
     rows["documents"] = [row_of(document) for document in source.documents()]

@@ -8,8 +8,9 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
@@ -18,17 +19,29 @@ from ledger.errors import LedgerBusy, LedgerError, write_error
 PATIENCE = 30.0
 """Seconds that an opening waits while others hold the file; a commit takes well under one."""
 
+BULK: Mapping[str, str | int] = MappingProxyType({"memory_limit": "64MB", "threads": 2, "max_vacuum_tasks": 0})
+"""Settings with which an insert takes the same memory however large the ledger is.
+
+Looking for known keys reads the key columns, and DuckDB would keep in memory whatever it has read. A vacuum merges row
+groups up to 122,880 rows, in memory; the moves from the journal do that, as far as it is due. Beyond the limit DuckDB writes
+to a temporary folder beside the ledger. Not for tables with an index, which has to fit into memory.
+"""
+
 _HELD = re.compile(
     r"Could not set lock|Conflicting lock|used by another process|different configuration|[Uu]nique file handle"
 )
 
 
 @contextlib.contextmanager
-def connected(path: Path, *, read_only: bool = False, wait: float = PATIENCE) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(
+    path: Path, *, read_only: bool = False, wait: float = PATIENCE, settings: Mapping[str, str | int] = MappingProxyType({})
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection in UTC, closed at the end. After `wait` s raises LedgerBusy, naming who holds the file."""
     con = _connect(path, read_only=read_only, wait=wait)
     try:
         con.execute("SET TimeZone = 'UTC'")
+        for name, value in settings.items():
+            con.execute(f"SET {name} = '{value}'")
         con.execute("SET python_enable_replacements = false")  # a table's name never means a Python variable
         yield con
     finally:

@@ -20,10 +20,14 @@ _FIXED = {
 
 _CHANGED_OUTCOMES = """
     INSERT INTO outcomes BY NAME
-    SELECT s.* FROM source s LEFT JOIN current_outcomes c ON c.market_id = s.market_id
-    WHERE c.market_id IS NULL
-        OR (s.status, s.value, s.reason, s.resolved_at) IS DISTINCT FROM (c.status, c.value, c.reason, c.resolved_at)
+    WITH source AS {source}, known AS (
+        SELECT o.* FROM outcomes o SEMI JOIN source s ON s.market_id = o.market_id
+        QUALIFY row_number() OVER (PARTITION BY o.market_id ORDER BY o.rowid DESC) = 1
+    )
+    SELECT s.* FROM source s JOIN known k ON k.market_id = s.market_id
+    WHERE (s.status, s.value, s.reason, s.resolved_at) IS DISTINCT FROM (k.status, k.value, k.reason, k.resolved_at)
 """
+"""As `current_outcomes` has them, but of the incoming markets only: the view would go through the whole table."""
 _LOCK_STUDIES = """
     UPDATE studies SET locked_at = now()
     WHERE locked_at IS NULL AND study_id IN (SELECT study_id FROM cells JOIN forecasts USING (forecast_id))
@@ -38,7 +42,10 @@ def store(con: duckdb.DuckDBPyConnection, table: Table, rows: list[dict[str, Any
         ordered = reversed(rows) if table.name == "draws" else rows
         rows = list({table.identity(row): row for row in ordered}.values())
     con.register("incoming", table.frame(rows))
-    changed: int = con.execute(_statement(table)).fetchall()[0][0]
+    insert, revise = _statements(table)
+    changed: int = con.execute(insert).fetchall()[0][0]
+    if revise and changed < len(rows):
+        changed += con.execute(revise).fetchall()[0][0]
     con.unregister("incoming")  # not after a failure: in an aborted transaction this raises, and would hide the reason
     return changed
 
@@ -62,18 +69,22 @@ def lock_studies(con: duckdb.DuckDBPyConnection) -> None:
 
 
 @functools.cache
-def _statement(table: Table) -> str:
+def _statements(table: Table) -> tuple[str, str]:
+    """(what stores rows with new keys, what brings rows with known keys up to date; "": nothing does).
+
+    Two statements and no MERGE: the first reads the table's key columns and no others, and is mostly the only one.
+    """
     source = f"(SELECT {table.selected} FROM incoming)"
-    if table.name == "outcomes":
-        return f"WITH source AS {source} {_CHANGED_OUTCOMES}"
     if not table.key:
-        return f"INSERT INTO {table.name} BY NAME {source}"
-    matched = " AND ".join(f't."{column}" IS NOT DISTINCT FROM s."{column}"' for column in table.key)
+        return f"INSERT INTO {table.name} BY NAME {source}", ""
+    same = " AND ".join(f't."{column}" IS NOT DISTINCT FROM s."{column}"' for column in table.key)
+    insert = f"INSERT INTO {table.name} BY NAME SELECT s.* FROM {source} s ANTI JOIN {table.name} t ON {same}"
+    if table.name == "outcomes":
+        return insert, _CHANGED_OUTCOMES.format(source=source)
     fixed = _FIXED.get(table.name, set())
     updated = [c for c in table.columns if c not in fixed and c not in table.key] if "*" not in fixed else []
-    statement = f"MERGE INTO {table.name} t USING {source} s ON {matched} "
-    if updated:
-        differs = " OR ".join(f't."{column}" IS DISTINCT FROM s."{column}"' for column in updated)
-        values = ", ".join(f'"{column}" = s."{column}"' for column in updated)
-        statement += f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values} "
-    return statement + "WHEN NOT MATCHED THEN INSERT BY NAME"
+    if not updated:
+        return insert, ""
+    differs = " OR ".join(f't."{column}" IS DISTINCT FROM s."{column}"' for column in updated)
+    values = ", ".join(f'"{column}" = s."{column}"' for column in updated)
+    return insert, f"UPDATE {table.name} t SET {values} FROM {source} s WHERE {same} AND ({differs})"

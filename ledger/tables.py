@@ -14,9 +14,6 @@ from market_data.errors import choose
 
 Row = Mapping[str, Any]
 
-_KEYS = {"outcomes": ("market_id",), "prices": ("market_id", "knowable_at", "kind")}
-"""What makes a row the same row, in the tables whose primary key does not say it."""
-
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
@@ -70,11 +67,20 @@ _TYPES: dict[str, tuple[Callable[[Any], Any], pl.DataType]] = {
 class Table:
     """One table: its columns, its key and its CHECK constraints."""
 
-    def __init__(self, name: str, columns: Iterable[tuple[str, str, bool]], key: tuple[str, ...], checks: list[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        columns: Iterable[tuple[str, str, bool]],
+        key: tuple[str, ...],
+        checks: list[str],
+        *,
+        indexed: bool = False,
+    ) -> None:
         """`columns`: (name, DuckDB type, nullable); `key`: empty where rows have no identity of their own."""
         columns = list(columns)
         self.name = name
         self.key = key
+        self.indexed = indexed
         self.columns = [column for column, _, _ in columns]
         self.schema = {column: _TYPES[kind][1] for column, kind, _ in columns}
         self.selected = ", ".join(f'CAST("{column}" AS {kind}) AS "{column}"' for column, kind, _ in columns)
@@ -123,13 +129,15 @@ class Table:
 
 
 class Tables(dict[str, Table]):
-    """The tables of a migrated database, by name."""
+    """The tables of a migrated database, by name. A key is the primary key or, without an index, the table's comment."""
 
     def __missing__(self, name: str) -> Table:
         raise LedgerError(choose("table", name, list(self)))
 
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection) -> "Tables":
+        keys = con.execute("SELECT table_name, comment FROM duckdb_tables() WHERE comment LIKE 'key: %'").fetchall()
+        declared = {name: tuple(comment.removeprefix("key: ").split(", ")) for name, comment in keys}
         columns = con.execute(
             "SELECT c.table_name, c.column_name, c.data_type, c.is_nullable FROM duckdb_columns() c "
             "JOIN duckdb_tables() t ON t.table_oid = c.table_oid AND t.database_oid = c.database_oid "
@@ -142,7 +150,9 @@ class Tables(dict[str, Table]):
         tables = cls()
         for name in dict.fromkeys(row[0] for row in columns):
             own = [constraint[1:] for constraint in constraints if constraint[0] == name]
-            key = next((tuple(names) for kind, _, names in own if kind == "PRIMARY KEY"), _KEYS.get(name, ()))
+            primary = next((tuple(names) for kind, _, names in own if kind == "PRIMARY KEY"), ())
             checks = [expression for kind, expression, _ in own if kind == "CHECK"]
-            tables[name] = Table(name, [row[1:] for row in columns if row[0] == name], key, checks)
+            key = primary or declared.get(name, ())
+            its_columns = [row[1:] for row in columns if row[0] == name]
+            tables[name] = Table(name, its_columns, key, checks, indexed=bool(primary))
         return tables

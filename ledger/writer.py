@@ -9,13 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import duckdb
 
 from ledger import schema
-from ledger.database import PATIENCE, connected, transaction
+from ledger.database import BULK, PATIENCE, connected, transaction
 from ledger.errors import LedgerBusy, LedgerError, RowError, write_error
 from ledger.journal import Entry, Journal
 from ledger.lock import WriterLock
@@ -129,7 +129,14 @@ class Ledger:
             name: [self._tables[name].row({**now, **row} if name == "outcomes" else row) for row in given]
             for name, given in rows.items()
         }
-        with self._commits, self._writing("nothing of this write was stored"), connected(self.path) as con, transaction(con):
+        with self._commits, self._writing("nothing of this write was stored"):
+            if not any(self._tables[name].indexed for name in checked):
+                with contextlib.suppress(duckdb.OutOfMemoryException):  # such as an update of very many rows
+                    return self._store(checked, BULK)
+            return self._store(checked, {})
+
+    def _store(self, checked: Mapping[str, list[dict[str, Any]]], settings: Mapping[str, str | int]) -> dict[str, int]:
+        with connected(self.path, settings=settings) as con, transaction(con):
             changed = {name: store(con, self._tables[name], own) for name, own in checked.items()}
             if "cells" in checked:
                 lock_studies(con)
@@ -181,6 +188,15 @@ class Ledger:
             forecast_id: (status, retryable) for forecast_id, status, retryable in self._ask(query, [list(forecast_ids)])
         }
 
+    def known_markets(self, market_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """market_id -> row of `markets`, of those that are stored."""
+        query = "SELECT {} FROM markets SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id)"
+        # Ids first: they are mostly all new, and reading the texts to find that out takes ten times as much.
+        ids = [market_id for (market_id,) in self._ask(query.format("market_id"), [list(market_ids)], BULK)]
+        columns = self._tables["markets"].columns
+        rows = self._ask(query.format(", ".join(columns)), [ids], BULK) if ids else []
+        return {row["market_id"]: row for row in (dict(zip(columns, values, strict=True)) for values in rows)}
+
     def spent_micro_usd(self, study_id: str) -> int:
         """What the draws paid for by this study's forecasts cost; draws whose price is not known are not in the sum."""
         query = (
@@ -205,9 +221,11 @@ class Ledger:
         self._journal.close()
         self._lock.release()
 
-    def _ask(self, query: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    def _ask(
+        self, query: str, parameters: list[Any], settings: Mapping[str, str | int] = MappingProxyType({})
+    ) -> list[tuple[Any, ...]]:
         self.flush()
-        with self._commits, connected(self.path) as con:
+        with self._commits, connected(self.path, settings=settings) as con:
             return con.execute(query, parameters).fetchall()
 
     def _move(self, con: duckdb.DuckDBPyConnection, entries: list[Entry]) -> None:

@@ -17,7 +17,7 @@ from analysis.links import propose_links
 from flows.evaluation import open_evaluation
 from flows.markets import audit
 from flows.planning import plan, pull
-from flows.pulling import OVERLAP, pull_files, pull_markets
+from flows.pulling import AT_ONCE, OVERLAP, missing, pull_files, pull_markets
 from flows.study import load_study
 from ledger import Ledger, read
 from ledger.questions import questions_frame
@@ -522,3 +522,79 @@ def test_the_legs_that_exclude_each_other_are_those_that_the_venue_names(paths):
     linked = propose_links(frame).table.filter(kind="exclusive").group_by("link_id").agg("market_id")
     assert {frozenset(legs) for legs in linked["market_id"]} == {frozenset(g) for g in groups.values() if len(g) > 1}
     assert linked.height > 20
+
+
+HOUR = timedelta(hours=1)
+SPANS = [
+    # (fetched, missing of [0, 10], why) in hours
+    ([], [(0, 10)], "nothing was fetched"),
+    ([(0, 10)], [], "all of it"),
+    ([(-5, 20)], [], "more than all of it"),
+    ([(6, 10)], [(0, 6)], "more days are asked for"),
+    ([(0, 6)], [(6, 10)], "it closed later than was known"),
+    ([(7, 9), (2, 4)], [(0, 2), (4, 7), (9, 10)], "gaps between, in no order"),
+    ([(2, 8), (3, 4)], [(0, 2), (8, 10)], "one within another"),
+    ([(10, 12), (-3, 0)], [(0, 10)], "spans that only touch it"),
+    ([(11, 12), (-3, -1)], [(0, 10)], "spans outside"),
+]
+
+
+@pytest.mark.parametrize(("fetched", "expected"), [row[:2] for row in SPANS], ids=[row[2] for row in SPANS])
+def test_what_is_missing_of_a_span(fetched, expected):
+    def at(spans):
+        return [(AFTER + begun * HOUR, AFTER + ended * HOUR) for begun, ended in spans]
+
+    assert missing(*at([(0, 10)])[0], at(fetched)) == at(expected)
+
+
+def asked_prices(asked):
+    return [httpx.URL(url).params for url in asked if "prices-history" in url]
+
+
+def test_more_days_of_prices_are_fetched_without_those_that_are_there(paths):
+    world = World(150)
+    pulled(paths[0], world, days=TWO_HOURS)
+    closings = dict(stored(paths[0], "venue_facts").select("market_id", "closed_at").iter_rows())
+    _, asked = pulled(paths[0], world, days=2 * TWO_HOURS)
+    tokens = {truth.yes_token: truth.condition_id for truth in map(world.truth, range(150))}
+    prices = asked_prices(asked)
+    assert len(prices) > 10
+    for params in prices:
+        assert int(params["endTs"]) == (closings[tokens[params["market"]]] - 2 * HOUR).timestamp()
+        assert int(params["endTs"]) - int(params["startTs"]) == HOUR.total_seconds() * 2
+    pulled(paths[1], world, days=2 * TWO_HOURS)
+    same_rows(*paths, tables=TABLES.keys() - {"price_fetches"})
+    _, asked = pulled(paths[0], world, days=TWO_HOURS / 2)
+    assert asked
+    assert not asked_prices(asked), "fewer days are there already"
+
+
+def test_a_pull_that_stops_among_the_prices_of_a_page_keeps_them_and_lists_no_market_without_its_prices(paths):
+    world = World(100)
+    whole, requests = pulled(paths[0], world, days=TWO_HOURS)
+    assert len(requests) < 100, "one page, and all else is prices"
+    stopped, before = pulled(paths[1], world, days=TWO_HOURS, cut_after=len(requests) // 2)
+    assert isinstance(stopped, FetchError)
+    kept = count(paths[1], "price_fetches")
+    assert AT_ONCE <= kept < whole.kept
+    assert count(paths[1], "markets") == count(paths[1], "pulls") == 0
+    resumed, after = pulled(paths[1], world, days=TWO_HOURS)
+    assert told(resumed) == told(whole)
+    same_rows(*paths)
+    again = {params["market"] for params in asked_prices(before)} & {params["market"] for params in asked_prices(after)}
+    assert len(again) < AT_ONCE, "at most the group in which it stopped"
+
+
+def test_prices_of_a_page_are_never_held_together(paths, monkeypatch):
+    written = []
+    write_all = Ledger.write_all
+
+    def spy(self, rows):
+        held = {table: list(given) for table, given in rows.items()}
+        written.append({row["market_id"] for row in held.get("prices", [])})
+        return write_all(self, held)
+
+    monkeypatch.setattr(Ledger, "write_all", spy)
+    pulled(paths[0], World(100), Query(after=datetime(2023, 1, 1, tzinfo=UTC), before=OPEN_END), days=TWO_HOURS)
+    assert max(map(len, written)) == AT_ONCE
+    assert len(set().union(*written)) > 5 * AT_ONCE

@@ -1,9 +1,11 @@
 """Migrations: ordered, whole or not at all, and never applied by an older program."""
 
 import duckdb
+import ledger_rows as rows
 import pytest
 
 from ledger import Ledger, LedgerError, LedgerTooNew, read, schema
+from ledger.tables import Tables
 
 FIRST = schema.Migration(1, "first", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);")
 BROKEN = schema.Migration(2, "second", "ALTER TABLE a ADD COLUMN y INTEGER; DELETE FROM a; CREATE TABLE oops (")
@@ -70,3 +72,58 @@ def test_a_reader_of_a_database_without_our_tables_says_what_to_do(tmp_path):
     duckdb.connect(other).close()
     with pytest.raises(LedgerError, match=r"schema 0.*coordeval run"):
         read(other).studies()
+
+
+def test_a_ledger_from_before_the_keys_became_comments_keeps_its_rows_and_goes_on_taking_each_once(path):
+    path.parent.mkdir(parents=True)
+    old = {
+        "markets": rows.market(),
+        "documents": rows.document(),
+        "pulls": {"pull_id": "p", "venue": "v", "endpoint": "", "statement": "{}", "ended": True, "updated_at": rows.T0},
+        "refused_rows": {"pull_id": "p", "item": "i", "reason": "r", "detail": "d", "kept": ""},
+        "venue_facts": {
+            "market_id": "m1",
+            "venue": "v",
+            "volume": 1.5,
+            "closed_at": None,
+            "facts": "{}",
+            "seen_at": rows.T0,
+        },
+        "market_edits": {"market_id": "m1", "field": "question", "first": "a", "now": "b", "seen_at": rows.T0},
+        "price_fetches": {
+            "market_id": "m1",
+            "source": "clob",
+            "until": rows.T0,
+            "points": 3,
+            "dropped": "{}",
+            "reason": "",
+            "fetched_at": rows.T0,
+        },
+        "outcomes": rows.outcome() | {"recorded_at": rows.T0},
+        "prices": rows.price(),
+    }
+    with duckdb.connect(path) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        schema.migrate(con, schema.load()[:2])
+        for table, row in old.items():
+            con.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
+    with Ledger.open(path, purpose="migrating") as ledger:
+        for table, row in old.items():
+            [stored] = read(path).query(f"SELECT * FROM {table}").to_dicts()
+            assert {name: stored[name] for name in row} == row, table
+        fetch = old.pop("price_fetches")
+        [stored] = read(path).query("SELECT * FROM price_fetches").to_dicts()
+        assert stored["since"] == fetch["until"], "what was not kept is not claimed"
+        for table, row in old.items():
+            assert ledger.write(table, [row]) == 0, table
+            assert ledger.write("price_fetches", [fetch | {"since": fetch["until"]}]) == 0
+
+
+def test_what_grows_with_a_pull_has_a_key_and_no_index():
+    with duckdb.connect() as con:
+        schema.migrate(con)
+        tables = Tables.of(con)
+    pulled = ("markets", "outcomes", "prices", "documents", "venue_facts", "price_fetches", "refused_rows", "market_edits")
+    assert all(tables[name].key and not tables[name].indexed for name in (*pulled, "pulls"))
+    assert tables["price_fetches"].key == ("market_id", "source", "since", "until")
+    assert tables["draws"].indexed, "a draw is paid for: the database itself keeps it from being there twice"

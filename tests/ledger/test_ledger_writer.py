@@ -8,7 +8,7 @@ import ledger_rows as rows
 import polars as pl
 import pytest
 
-from ledger import Ledger, LedgerError, LedgerWriteError, RowError, read, row_of, schema
+from ledger import Ledger, LedgerError, LedgerWriteError, RowError, database, read, row_of, schema
 from ledger.journal import Journal
 from ledger.store import CELL_TABLES
 from ledger.tables import Tables
@@ -52,6 +52,7 @@ BULK = {
     "price_fetches": {
         "market_id": "m",
         "source": "clob",
+        "since": rows.T0,
         "until": rows.T0,
         "points": 0,
         "dropped": "{}",
@@ -172,6 +173,31 @@ def test_a_bad_row_is_named_and_nothing_of_its_write_is_stored(ledger, table, ro
     with pytest.raises(RowError, match=message):
         ledger.write_all({"studies": [rows.study()], table: [BULK[table], row]})
     assert count(ledger, "studies") == count(ledger, table) == 0
+
+
+def test_rows_that_need_more_memory_than_a_bulk_write_is_given_are_stored_all_the_same(ledger):
+    """The limit is a bound for what can be bounded; one text of 80 MB cannot."""
+    row = rows.document() | {"text": "0123456789" * 8_000_000}
+    with database.connected(ledger.path, settings=database.BULK) as con, pytest.raises(duckdb.OutOfMemoryException):
+        con.execute("INSERT INTO documents VALUES ('d', 'm', NULL, '', ?, '')", [row["text"]])
+    assert ledger.write("documents", [row]) == 1
+    assert read(ledger.path).query("SELECT length(text) FROM documents").item() == 80_000_000
+
+
+def test_new_changed_and_equal_rows_of_one_write_are_told_apart(ledger):
+    ledger.write("markets", [rows.market(f"m{i}") for i in range(4)])
+    new = [rows.market("m9"), rows.market("m9", question="Last?")]
+    assert ledger.write("markets", [rows.market("m0"), rows.market("m1", question="Edited?"), *new]) == 2
+    stored = dict(read(ledger.path).query("SELECT market_id, question FROM markets ORDER BY 1").iter_rows())
+    assert stored.keys() == {"m0", "m1", "m2", "m3", "m9"}
+    assert (stored["m1"], stored["m9"]) == ("Edited?", "Last?")
+
+
+def test_known_markets_are_those_that_are_stored_as_they_are(ledger):
+    first = rows.market("m1", opened_at=rows.T0)
+    ledger.write("markets", [first, rows.market("m2")])
+    assert ledger.known_markets(["m1", "m3"]) == {"m1": first}
+    assert ledger.known_markets(["m3"]) == ledger.known_markets([]) == {}
 
 
 BAD_FORECASTS = [
