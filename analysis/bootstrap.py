@@ -3,8 +3,10 @@
 How resamples are drawn and intervals made of them is in `analysis.resampling`.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -13,7 +15,20 @@ import polars as pl
 from analysis.checks import AnalysisError, Floats, Ints, chosen
 from analysis.decomposition import Edges, bin_index
 from analysis.frames import Policy, Scored
-from analysis.resampling import ROUNDING, Draws, Interval, Measure, Method, Resamples, interval, measured, no_interval, ratio
+from analysis.resampling import (
+    PLAIN,
+    ROUNDING,
+    Draws,
+    Interval,
+    Measure,
+    Method,
+    Resamples,
+    interval,
+    measured,
+    needs_left_out,
+    no_interval,
+    ratio,
+)
 
 Family = Literal["brier", "market", "binned", "corp"]
 
@@ -26,33 +41,29 @@ MEASURES: Final[Mapping[Family, tuple[str, ...]]] = {
     "corp": ("mcb", "dsc"),
 }
 METHODS: Final[Mapping[str, Method]] = {
-    **dict.fromkeys(("brier", "alpha", "skill_market", "skill_base", "unc", "unc_corrected", "wbc"), "percentile"),
-    **dict.fromkeys(("rel", "res", "rel_corrected", "res_corrected"), "centred"),
-    **dict.fromkeys(("wbv", "mcb", "dsc"), "reflected"),
+    **dict.fromkeys(("brier", "alpha", "skill_market", "skill_base", "unc", "unc_corrected"), PLAIN),
+    **dict.fromkeys(("rel", "rel_corrected"), "centred"),
+    **dict.fromkeys(("res", "res_corrected", "wbc"), "centred+student"),
+    **dict.fromkeys(("wbv", "mcb"), "reflected"),
+    "dsc": "centred+reflected",
 }
 """Measure -> the interval method whose coverage came nearest to nominal, or safely above it, in simulated worlds."""
-COVERAGE: Final[Mapping[str, tuple[float, float, float]]] = {
-    "brier": (94.0, 93.7, 93.9),
-    "alpha": (94.1, 94.4, 94.4),
-    "skill_market": (94.2, 94.1, 94.6),
-    "skill_base": (94.3, 94.1, 94.4),
-    **dict.fromkeys(("rel", "rel_corrected"), (98.9, 98.5, 96.6)),
-    **dict.fromkeys(("res", "res_corrected"), (93.5, 93.5, 94.4)),
-    "unc": (97.2, 97.4, 93.1),
-    "unc_corrected": (98.9, 98.3, 93.3),
-    "wbv": (97.2, 96.7, 96.3),
-    "wbc": (94.2, 93.9, 93.4),
-    "mcb": (99.9, 99.1, 99.0),
-    "dsc": (93.2, 96.4, 97.1),
-}
-"""Measure -> how often, in %, its 95% interval held the true value at 100, 400 and 1,600 markets.
 
-The lowest of five forecasters (calibrated, two noisy ones, overconfident, a market price) in 2,000, 1,500 and 700 simulated
-worlds with correlated events of one to three markets. REL, MCB and WBV are conservative: the first two sit on their
-boundary, 0, where a forecaster is calibrated.
+
+def _attained() -> Mapping[str, Mapping[int, float]]:
+    stored = json.loads(files("analysis").joinpath("data/coverage.json").read_text(encoding="utf-8"))
+    return {name: {int(n): share for n, share in sizes.items()} for name, sizes in stored["coverage"].items()}
+
+
+COVERAGE: Final[Mapping[str, Mapping[int, float]]] = _attained()
+"""Measure -> markets -> how often, in %, its 95% interval held the true value in simulated worlds of that many markets.
+
+The lowest of any forecaster in any world of `coordeval selftest statistics`, which writes analysis/data/coverage.json
+with its seed and date. REL, MCB and WBV are conservative: they sit on their boundary, 0, or near it.
 """
 # The interval of a true value rests on its unbiased estimate.
 _FROM: Final = {"rel": "rel_corrected", "res": "res_corrected"}
+_BASE_RATE = 8  # its place after the binned measures
 # Why a measure is undefined where it is.
 _WHY: Final = {
     "alpha": "no market price is known",
@@ -104,6 +115,8 @@ class Bootstrap:
     """The last axis of `draws`, the market price last."""
     draws: Mapping[str, Floats]
     """Measure -> its value in each resample, (n, configurations): paired across configurations and measures."""
+    left_out: Mapping[str, Floats]
+    """Measure -> its value without each event, (events, configurations), of the families with a method that needs it."""
     n_markets: int
     n_events: int
     policy: Policy
@@ -127,7 +140,8 @@ def bootstrap(
 
     Inside every resample a measure is computed per replicate and averaged over a configuration's replicates; the bins stay
     those of the sample. The intervals of REL and RES are those of the corrected REL and RES, widened to hold the plain
-    estimate, and none of a component that cannot be negative goes below 0. `methods` replaces the method of some measures.
+    estimate, and none of a component that cannot be negative goes below 0. That of UNC = ȳ(1 − ȳ) is its range over the
+    interval of the base rate ȳ: the quantiles of UNC itself fall short where ȳ is near 1/2. `methods` replaces some methods.
 
     Source: Efron & Tibshirani (1993); Field & Welsh (2007) for clusters.
 
@@ -152,18 +166,24 @@ def bootstrap(
     own = [np.unique(sample.event[mine]).size for mine in there]
     rows: list[tuple[Any, ...]] = []
     draws: dict[str, Floats] = {}
+    left_out: dict[str, Floats] = {}
     for family in families:
         names = MEASURES[family]
-        jackknife = any(by[name] == "bca" for name in names)
+        jackknife = any(needs_left_out(by[name]) for name in names)
         drawn = _family(sample, family, resamples, bins=bins, edges=edges, left_out=jackknife)
         for m, measure in enumerate(names):
             draws[measure] = drawn.resampled[:, m]
+            if drawn.left_out is not None:
+                left_out[measure] = drawn.left_out[:, m]
             method, source = by[measure], names.index(_FROM.get(measure, measure))
             for c, name in enumerate(sample.configurations):
                 if name == PRICE and measure in ("alpha", "skill_market"):
                     continue
                 value = float(drawn.estimate[m, c])
                 found = interval(drawn, source, c, method=method, events=own[c], level=level)
+                if measure in ("unc", "unc_corrected"):
+                    base = interval(drawn, _BASE_RATE, c, method=method, events=own[c], level=level)
+                    found = _uncertainty(base, found, value)
                 if measure in FLOOR:
                     found = _above_zero(found, value)
                 reason = _WHY[names[source]] if np.isnan(drawn.estimate[source, c]) else found.reason
@@ -176,6 +196,7 @@ def bootstrap(
         table=pl.DataFrame(rows, schema=schema, orient="row"),
         configurations=sample.configurations,
         draws=draws,
+        left_out=left_out,
         n_markets=len(sample.markets),
         n_events=len(sample.events),
         policy=scored.policy,
@@ -223,6 +244,14 @@ def grid(scored: Scored) -> Grid:
         p=p,
         price=price,
     )
+
+
+def _uncertainty(base: Interval, found: Interval, estimate: float) -> Interval:
+    """The range of ȳ(1 − ȳ) over the interval of the base rate, widened to hold the estimate."""
+    if base.low is None or base.high is None or found.low is None:
+        return found
+    ends = [end * (1 - end) for end in (base.low, base.high)] + [estimate]
+    return replace(found, low=min(ends), high=max(ends + [0.25] * (base.low <= 0.5 <= base.high)))
 
 
 def _above_zero(found: Interval, estimate: float) -> Interval:
@@ -324,7 +353,7 @@ def _bin_sums(sample: Grid, p: Floats, index: Ints, *, width: int) -> Floats:
 
 
 def binned_terms(sums: Floats) -> Floats:
-    """The five terms and the corrected three, as `analysis.decomposition.decompose` has them."""
+    """The five terms and the corrected three, as `analysis.decomposition.decompose` has them, and the base rate."""
     width = sums.shape[1] // 3
     n, p, y = (sums[:, i * width : (i + 1) * width] for i in range(3))
     total, hits = n.sum(axis=1), y.sum(axis=1)
@@ -337,7 +366,7 @@ def binned_terms(sums: Floats) -> Floats:
     bias = ratio(np.einsum("rku,rku->ru", y - y * y * inverse, 1 / np.maximum(n - 1, 1)), total)
     bias[n.max(axis=1) <= 1] = np.nan
     one_less = ratio(unc, total - 1)
-    return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total], axis=1)
+    return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total, base], axis=1)
 
 
 def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool) -> Draws:

@@ -14,10 +14,11 @@ from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.frames import Scored
 from analysis.replicates import spread
-from analysis.resampling import Draws, Resamples, interval, measured, ratio
+from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio
 
 _BLOCK = 2_000_000  # random signs held at a time
 _TIE = 1e-12  # rounding of a sum of errors, relative to its largest term
+_NOTHING = 1e-6  # a difference smaller than this share of its standard deviation is a tie that rounding left over
 
 _TEXT: Final = ("first", "second", "family", "reason")
 _WHOLE: Final = ("n_markets", "n_events", "n_needed", "n_needed_clustered")
@@ -36,7 +37,7 @@ class Comparisons:
     """One row per pair; see COLUMNS.
 
     `family` is `configurations` or `market` (against the market price); p-values are adjusted within it.
-    `low`, `high`: percentile interval of the cluster bootstrap. `sem`, `t`, `p_t`: paired t over markets as if independent;
+    `low`, `high`: interval of the cluster bootstrap. `sem`, `t`, `p_t`: paired t over markets as if independent;
     `_clustered`: over events. `p_value`: sign flips of events, `exact` if all were tried; `p_holm`, `p_bonferroni`: of it.
     `p_tost`: of |Δ| ≥ `margin`, the larger of two one-sided clustered t tests; small means equivalent. `power`, `type_s`,
     `type_m`: at a true difference of `effect`, see `retrodesign`. `n_needed`: markets for `wanted_power` at `alpha` divided
@@ -125,7 +126,7 @@ def comparisons(
         if not there.any():
             rows.append(row | {"reason": "no market was scored for both"})
             continue
-        found = interval(drawn, 0, k, method="percentile", events=row["n_events"], level=level)
+        found = interval(drawn, 0, k, method=PLAIN, events=row["n_events"], level=level)
         row |= {"brier_first": float(errors[there, i].mean()), "brier_second": float(errors[there, j].mean())}
         row |= {"low": found.low, "high": found.high, "p_value": signs[k][0], "exact": signs[k][1]}
         reasons = [f"low, high: {found.reason}"] if found.reason else []
@@ -154,7 +155,7 @@ def comparisons(
 def paired(sample: Grid, d: Floats, resamples: Resamples) -> Draws:
     """The mean of each column of `d`, (markets, pairs), NaN where a side is missing: measure 0 of `pairs` units."""
     columns = np.stack([~np.isnan(d), np.nan_to_num(d)], axis=1)
-    return measured(sample.by_event(columns), lambda sums: ratio(sums[:, 1:], sums[:, :1]), resamples)
+    return measured(sample.by_event(columns), lambda sums: ratio(sums[:, 1:], sums[:, :1]), resamples, left_out=True)
 
 
 def sign_flip(sums: Floats, *, n: int = 10_000, seed: int = 0) -> list[tuple[float | None, bool]]:
@@ -297,8 +298,8 @@ def _adjust(rows: list[dict[str, Any]], *, alpha: float, power: float) -> None:
             else:
                 row |= {"p_holm": adjusted, "p_bonferroni": min(1.0, tested * row["p_value"])}
             for suffix in ("", "_clustered"):
-                if (sem := row.get(f"sem{suffix}")) and row["delta"]:
-                    sd = float(sem * np.sqrt(row["n_markets"]))
+                sd = float((row.get(f"sem{suffix}") or 0) * np.sqrt(row["n_markets"]))
+                if abs(row["delta"]) > _NOTHING * sd > 0:
                     row[f"n_needed{suffix}"] = markets_needed(row["delta"], sd, alpha=alpha / tested, power=power)
                 else:
                     reasons.append(f"n_needed{suffix}: no difference, or no standard error")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
-from analysis.resampling import Draws, Resamples, interval, measured, ratio
+from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio
 
 LONE: Final = "single_agent"
 SAMPLING: Final = "plain sampling"
@@ -179,14 +179,14 @@ def compute_matched(
         for j, name in enumerate(names)
     ]
     resamples = Resamples(events=len(sample.events), n=n, seed=seed)
-    drawn = measured(sample.by_event(np.stack(units, axis=-1)), _matched, resamples)
+    drawn = measured(sample.by_event(np.stack(units, axis=-1)), _matched, resamples, left_out=True)
     known = ~np.isnan(c)
     events = int(np.unique(sample.event[known]).size)
 
     def row(name: str, unit: int) -> dict[str, Any]:
         n_markets = int(units[unit][:, 0].sum())
         values = dict(zip(_KINDS, (_number(x) for x in drawn.estimate[:, unit]), strict=True))
-        found = interval(drawn, 0, unit, method="percentile", events=events, level=level)
+        found = interval(drawn, 0, unit, method=PLAIN, events=events, level=level)
         why = found.reason and f"low, high: {found.reason}"
         if not n_markets:
             why = "no market has both its forecast and two draws" if known.any() else missing
@@ -240,11 +240,11 @@ def _curve(
     def path(sums: Floats) -> Floats:
         return _expected(sums[:, 0:1], sums[:, 1:2], sums[:, 2:3], whole)
 
-    drawn = measured(sample.by_event(unit[:, :, None]), path, resamples)
+    drawn = measured(sample.by_event(unit[:, :, None]), path, resamples, left_out=True)
     n, cost = unit[:, 0].sum(), unit[:, 5].sum()
     rows = []
     for k, size in enumerate(sizes):
-        found = interval(drawn, k, 0, method="percentile", events=events, level=level)
+        found = interval(drawn, k, 0, method=PLAIN, events=events, level=level)
         why = found.reason if n else missing
         ends = (found.low, found.high)
         rows.append((size, float(size * cost / n) if cost > 0 else None, _number(drawn.estimate[k, 0]), *ends, why))

@@ -73,7 +73,7 @@ def coordination(
     """Section 6 of the statistics, of a frame of estimates (`analysis.pooling.ESTIMATES`).
 
     `aggregation`: configuration -> "mean" or "median". Scored are resolved cells with a forecast; the replicates of a market
-    share its weight of 1; percentile intervals from `n` resamples of events from `seed`.
+    share its weight of 1; intervals from `n` resamples of events from `seed`.
 
     Raises:
         AnalysisError: the frame breaks a rule, or an option is unknown or out of its range.

@@ -13,7 +13,7 @@ from analysis.checks import AnalysisError, Floats
 from analysis.frames import Policy, scored, validated
 from analysis.pareto import Placement, pareto_frontier
 from analysis.replicates import spread
-from analysis.resampling import Draws, Resamples, interval, measured, ratio
+from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio
 
 _ROUNDING = 1e-12
 _SCHEMA: Final[dict[str, Any]] = {
@@ -96,7 +96,7 @@ def frontier(
     names = [name for name in sample.configurations if name != PRICE]
     columns = _columns(sample, cells, names)
     events = columns.shape[0]
-    drawn = measured(columns, _score_and_cost, Resamples(events=events, n=n, seed=seed))
+    drawn = measured(columns, _score_and_cost, Resamples(events=events, n=n, seed=seed), left_out=True)
     unknown = set(cells.filter(pl.col("cost_usd").is_null())["configuration"])
     placed = [c for c, name in enumerate(names) if name not in unknown]
     score, cost = drawn.estimate
@@ -192,7 +192,7 @@ def _axes(drawn: Draws, c: int, *, known: bool, events: int, level: float) -> tu
     row: dict[str, Any] = {}
     why: list[str] = []
     for m, axis in enumerate(("brier", "cost") if known else ("brier",)):
-        found = interval(drawn, m, c, method="percentile", events=events, level=level)
+        found = interval(drawn, m, c, method=PLAIN, events=events, level=level)
         row |= {axis: float(drawn.estimate[m, c]), f"{axis}_low": found.low, f"{axis}_high": found.high}
         if found.reason:
             why.append(f"{axis}_low, {axis}_high: {found.reason}")

@@ -11,7 +11,7 @@ from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.comparisons import paired
 from analysis.frames import Scored, validated
-from analysis.resampling import Resamples, interval
+from analysis.resampling import PLAIN, Resamples, interval
 
 _MARKETS: Final[dict[str, Any]] = {
     **{"first": pl.String, "second": pl.String, "market_id": pl.String, "event_id": pl.String},
@@ -39,7 +39,7 @@ class Influence:
     restated: pl.DataFrame
     """One row per pair: its result, and the same without its most influential market `market_id`.
 
-    `low`, `high`: percentile intervals of the cluster bootstrap. `markets_to_flip`: the fewest markets whose removal takes
+    `low`, `high`: intervals of the cluster bootstrap. `markets_to_flip`: the fewest markets whose removal takes
     the sign away from Δ; null where Δ is 0. `reason`: of every null.
     """
     headline: str
@@ -162,7 +162,7 @@ def _bounded(name: Any, than: Any, low: Floats, high: Floats, seen: Floats, cell
 def _interval(sample: Grid, d: Floats, *, n: int, seed: int, level: float) -> tuple[float | None, float | None, str | None]:
     events = int(np.unique(sample.event[~np.isnan(d)]).size)
     drawn = paired(sample, d[:, None], Resamples(events=len(sample.events), n=n, seed=seed))
-    found = interval(drawn, 0, 0, method="percentile", events=events, level=level)
+    found = interval(drawn, 0, 0, method=PLAIN, events=events, level=level)
     return found.low, found.high, found.reason
 
 

@@ -12,7 +12,7 @@ from scipy.special import ndtri, stdtr
 from analysis.bootstrap import FLOOR, MEASURES, METHODS, PRICE, Bootstrap
 from analysis.checks import Floats
 from analysis.comparisons import holm
-from analysis.resampling import Draws, Method, interval
+from analysis.resampling import Draws, interval, standard_error
 from market_data.errors import choose
 
 Verdict = Literal["upheld", "not upheld", "undecided at this N"]
@@ -126,10 +126,10 @@ class Verdicts:
     """One row per prediction; see COLUMNS.
 
     `estimate`: measure of `of` − that of `than` (or − `value`), with its interval. `probability`: share of the resamples in
-    the direction predicted, of `resamples`. `verdict`: upheld where the interval lies in the direction predicted, not upheld
-    where it lies in the other, else undecided. `p_value`: the largest 1 − level at which the interval still reaches 0 from
-    the side predicted; `p_holm`: for all predictions of the study. `stands`: upheld, and p_holm ≤ 1 − level; null where
-    undefined.
+    the direction predicted (of Student's t where the jackknife reaches further), of `resamples`. `verdict`: upheld if the
+    interval lies in the direction predicted, not upheld where it lies in the other, else undecided. `p_value`: the largest
+    1 − level at which the interval still reaches 0 from the side predicted; `p_holm`: for all predictions of the study.
+    `stands`: upheld, and p_holm ≤ 1 − level; null where undefined.
     """
     n_markets: int
     n_events: int
@@ -181,6 +181,7 @@ def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str
     values = {(c, m): x for c, m, x in found.table.select("configuration", "measure", "estimate").iter_rows()}
     measure = _FROM.get(prediction.measure, prediction.measure)
     estimate, draws = -(prediction.value or 0.0), np.zeros(found.n) - (prediction.value or 0.0)
+    left_out = np.full(found.n_events, estimate)
     for name, sign in ((prediction.of, 1), (prediction.than, -1)):
         if name is None:
             continue
@@ -188,10 +189,17 @@ def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str
         if value is None or measure not in found.draws:
             scored = name in found.configurations
             return row | {"reason": f"{measure} of {name!r} is not measured" if scored else f"{name!r} is not scored"}
+        place = found.configurations.index(name)
         estimate += sign * value
-        draws = draws + sign * found.draws[measure][:, found.configurations.index(name)]
+        draws = draws + sign * found.draws[measure][:, place]
+        if measure in found.left_out:
+            left_out = left_out + sign * found.left_out[measure][:, place]
     method = METHODS[measure]
-    drawn = Draws(estimate=np.array([[estimate]]), resampled=draws[:, None, None], left_out=None)
+    drawn = Draws(
+        estimate=np.array([[estimate]]),
+        resampled=draws[:, None, None],
+        left_out=left_out[:, None, None] if measure in found.left_out else None,
+    )
     reached = interval(drawn, 0, 0, method=method, events=found.n_events, level=found.level)
     row |= {"estimate": estimate, "low": reached.low, "high": reached.high, "resamples": found.n}
     if reached.low is None or reached.high is None:
@@ -200,12 +208,26 @@ def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str
         row["low"] = max(reached.low, min(-prediction.value, estimate))
     sign = 1 if prediction.direction == "higher" else -1
     ends = sorted((sign * reached.low, sign * reached.high))
-    toward = sign * _moved(draws[~np.isnan(draws)], estimate, method=method, sign=sign)
     row["verdict"] = "upheld" if ends[0] > 0 else "not upheld" if ends[1] < 0 else UNDECIDED
-    return row | {"probability": float(np.mean(toward > 0)), "p_value": _p_value(toward, events=found.n_events)}
+    judged = [
+        _part(part, draws[~np.isnan(draws)], estimate, left_out, sign=sign, events=found.n_events)
+        for part in method.split("+")
+    ]
+    p_value, probability = max(judged, key=lambda told: told[0])
+    return row | {"probability": probability, "p_value": p_value}
 
 
-def _moved(draws: Floats, estimate: float, *, method: Method, sign: int) -> Floats:
+def _part(method: str, draws: Floats, estimate: float, left_out: Floats, *, sign: int, events: int) -> tuple[float, float]:
+    """The p-value that an end of one interval gives, and the share of what lies in the direction predicted."""
+    if method == "student":
+        error = standard_error(left_out)
+        share = float(stdtr(events - 1, -sign * estimate / error)) if error > 0 else float(sign * estimate <= 0)
+        return 2 * min(share, 0.5), 1 - share
+    toward = sign * _moved(draws, estimate, method=method, sign=sign)
+    return _p_value(toward, events=events), float(np.mean(toward > 0))
+
+
+def _moved(draws: Floats, estimate: float, *, method: str, sign: int) -> Floats:
     """The draws whose quantile is the end of the interval that lies nearest to 0 if the prediction holds."""
     bias = float(draws.mean() - estimate)
     if method == "centred":

@@ -6,20 +6,35 @@ Sources: Efron & Tibshirani (1993); Field & Welsh (2007) for clusters; Hesterber
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import lru_cache
+from typing import Final, Literal, get_args
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
 from analysis.checks import AnalysisError, Floats, Ints, at_least, chosen
 
-Method = Literal["percentile", "bca", "centred", "reflected"]
+Method = Literal[
+    "percentile",
+    "bca",
+    "centred",
+    "reflected",
+    "student",
+    "share",
+    "percentile+student",
+    "bca+student",
+    "centred+student",
+    "centred+reflected",
+]
+PLAIN: Final[Method] = "percentile+student"
+"""For means and for ratios and slopes of means."""
 Measure = Callable[[Floats], Floats]
 """Sums (rows, kinds, units) -> values (rows, measures, units), NaN where undefined; each unit on its own."""
 
 ROUNDING = 1e-12
 """What rounding may change; a range that is no wider has no width."""
 _BLOCK = 250_000  # numbers that stay in the cache
+_KEPT = 1_000_000  # numbers of a set of resamples that is kept
 _UNDEFINED = 0.01  # share of the resamples in which a measure may be undefined
 
 
@@ -40,9 +55,16 @@ class Resamples:
 
         A block is valid until the next one is asked for; at least `rows` rows, which changes the speed, not the draws.
         """
+        if self.n * self.events <= _KEPT:
+            yield _all_weights(self)
+            return
+        step = max(1, _BLOCK // self.events)
+        yield from self._drawn(min(self.n, max(step, rows)))
+
+    def _drawn(self, rows: int) -> Iterator[Floats]:
         rng = np.random.default_rng(self.seed)
         step = max(1, _BLOCK // self.events)
-        block = np.empty((min(self.n, max(step, rows)), self.events))
+        block = np.empty((rows, self.events))
         for done in range(0, self.n, len(block)):
             size = min(len(block), self.n - done)
             for start in range(0, size, step):
@@ -51,6 +73,14 @@ class Resamples:
                 drawn += self.events * np.arange(shape[0])[:, None]
                 block[start : start + shape[0]] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape)
             yield block[:size]
+
+
+@lru_cache(maxsize=2)
+def _all_weights(resamples: Resamples) -> Floats:
+    """All rows of small resamples, read-only: a study asks for the same ones for every measure."""
+    block = next(resamples._drawn(resamples.n))
+    block.flags.writeable = False
+    return block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +143,16 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     - `centred`: quantiles moved by the bias b = mean of the resamples − estimate, so that they lie around the estimate.
     - `reflected`: 2 · estimate − quantiles, and on the side that the bias points away from 2|b| further, because the
       resamples of an isotonic regression show less than half of its bias.
+    - `student`: estimate ± t · the standard error of leaving out each event; needs `left_out`. Source: Tukey (1958).
+    - `share`: of a share in [0, 1], also of none or all: that of Clopper & Pearson (1934) for as many independent events as
+      give its jackknife standard error; needs `left_out`. Source: Korn & Graubard (1998).
+    - two of them with a plus: from the lower of the low ends to the higher of the high ones. Resamples repeat events, which
+      makes the quantiles of a small sample too narrow; the symmetric interval misses the longer tail of a skewed one.
 
     The tails are Φ(−t √(G/(G − 1))) with Student's t at G − 1 degrees of freedom in place of (1 − level)/2, so that few
-    events, G, are not overconfident (Hesterberg 2015). None where fewer events than 1 + log₂ 1/(1 − level) could not
-    exclude anything, where the measure is undefined in more than 1% of the resamples, and where it never changes.
+    events, G, are not overconfident (Hesterberg 2015); of n resamples the (n + 1)·q-th is the quantile (Davison & Hinkley
+    1997). None where fewer events than 1 + log₂ 1/(1 − level) could not exclude anything, where the measure is undefined in
+    more than 1% of the resamples, and where it never changes.
     Raises AnalysisError unless 0 < level < 1, for an unknown method, and where `bca` lacks `left_out`.
 
     >>> import numpy as np
@@ -140,21 +176,58 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     if (undefined := float(np.mean(np.isnan(draws)))) > _UNDEFINED:
         return no_interval(f"undefined in {undefined:.0%} of the resamples")
     draws = draws[~np.isnan(draws)]
+    if method == "share" and drawn.left_out is not None:
+        bounds = _share(estimate, standard_error(drawn.left_out[:, measure, unit]), events=events, level=level)
+        return Interval(low=bounds[0], high=bounds[1], sd=float(draws.std(ddof=1)), reason=None)
     if np.ptp(draws) <= ROUNDING:
         return no_interval("the same in every resample")
-    tail = ndtr(stdtrit(events - 1, (1 - level) / 2) * np.sqrt(events / (events - 1)))
+    if needs_left_out(method) and drawn.left_out is None:
+        raise AnalysisError(f"{method} needs the estimate without each event: measure with left_out=True")
+    left_out = None if drawn.left_out is None else drawn.left_out[:, measure, unit]
+    ends = [_ends(part, estimate, draws, left_out, events=events, level=level) for part in method.split("+")]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    return Interval(low=float(low), high=float(high), sd=float(draws.std(ddof=1)), reason=None)
+
+
+def needs_left_out(method: Method) -> bool:
+    """Whether the interval rests on the estimate without each event."""
+    return not {"bca", "student", "share"}.isdisjoint(method.split("+"))
+
+
+def standard_error(left_out: Floats) -> float:
+    """√((G − 1)/G Σ (θ₍₋g₎ − their mean)²) of the estimates without each of G events; those that are NaN do not count."""
+    known = left_out[~np.isnan(left_out)]
+    return float(np.sqrt((known.size - 1) / max(known.size, 1) * np.sum((known - known.mean()) ** 2))) if known.size else 0.0
+
+
+def _ends(
+    method: str, estimate: float, draws: Floats, left_out: Floats | None, *, events: int, level: float
+) -> tuple[float, float]:
+    """Both ends, by one method that is no combination."""
+    t = float(stdtrit(events - 1, (1 + level) / 2))
+    if method == "student" and left_out is not None:
+        return estimate - t * standard_error(left_out), estimate + t * standard_error(left_out)
+    tail = ndtr(-t * np.sqrt(events / (events - 1)))
     tails = np.array([tail, 1 - tail])
-    if method == "bca":
-        if drawn.left_out is None:
-            raise AnalysisError("bca needs the estimate without each event: measure with left_out=True")
-        tails = _accelerated(tails, estimate, draws, drawn.left_out[:, measure, unit])
-    low, high = np.quantile(draws, tails)
+    if method == "bca" and left_out is not None:
+        tails = _accelerated(tails, estimate, draws, left_out)
+    low, high = np.quantile(draws, tails, method="weibull")
     bias = draws.mean() - estimate
     if method == "centred":
         low, high = low - bias, high - bias
     if method == "reflected":
         low, high = 2 * estimate - high - 2 * max(bias, 0), 2 * estimate - low - 2 * min(bias, 0)
-    return Interval(low=float(low), high=float(high), sd=float(draws.std(ddof=1)), reason=None)
+    return float(low), float(high)
+
+
+def _share(share: float, error: float, *, events: int, level: float) -> tuple[float, float]:
+    """n = s(1 − s)/error² (the events where that is 0), times (t_{n−1}/t_{G−1})² for few events; s n successes in n."""
+    tail = (1 - level) / 2
+    n = share * (1 - share) / error**2 if error > ROUNDING and 0 < share < 1 else float(events)
+    n *= float((stdtrit(max(n - 1, 1), tail) / stdtrit(events - 1, tail)) ** 2)
+    hits, rest = share * n, (1 - share) * n
+    low = float(betaincinv(hits, rest + 1, tail)) if hits > 0 else 0.0
+    return low, float(betaincinv(hits + 1, rest, 1 - tail)) if rest > 0 else 1.0
 
 
 def ratio(a: Floats, b: Floats | Ints) -> Floats:

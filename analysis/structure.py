@@ -11,7 +11,7 @@ from analysis.bootstrap import grid
 from analysis.checks import AnalysisError
 from analysis.comparisons import paired, sign_flip
 from analysis.frames import Policy, scored, validated
-from analysis.resampling import Resamples, interval
+from analysis.resampling import PLAIN, Resamples, interval
 
 _NUMBERS = ("delta", "low", "high", "p_value", "delta_cost")
 _SCHEMA: Final[dict[str, Any]] = {
@@ -33,7 +33,7 @@ class Structure:
     """first, second, n_shared, n_same, identical, delta, low, high, p_value, delta_cost, reason (of every null).
 
     One row per pair. `n_shared` markets have a call graph in both, in `n_same` of them the same; `identical`: in all. For an
-    identical pair, where nothing but sampling differs: Δ Brier on the markets that both scored with its percentile interval
+    identical pair, where nothing but sampling differs: Δ Brier on the markets that both scored with its interval
     and its sign-flip p-value, and |Δ USD per market|.
     """
     noise_floor: float | None
@@ -143,7 +143,7 @@ def _measure(rows: list[dict[str, Any]], cells: pl.DataFrame, *, policy: Policy,
             row["delta_cost"] = abs(a - b)
         if there.any():
             events = int(np.unique(sample.event[there]).size)
-            found = interval(drawn, 0, k, method="percentile", events=events, level=level)
+            found = interval(drawn, 0, k, method=PLAIN, events=events, level=level)
             row |= {"delta": float(d[there, k].mean()), "low": found.low, "high": found.high, "p_value": flips[k][0]}
             reasons += [f"low, high: {found.reason}"] if found.reason else []
             reasons += ["p_value: no event differs"] if flips[k][0] is None else []

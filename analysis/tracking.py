@@ -12,7 +12,7 @@ from scipy.special import expit
 from analysis.bootstrap import PRICE, grid
 from analysis.checks import AnalysisError, Floats, Ints, at_least
 from analysis.frames import Scored
-from analysis.resampling import Draws, Resamples, interval, measured, ratio
+from analysis.resampling import PLAIN, Draws, Method, Resamples, interval, measured, ratio
 
 EPSILON: Final = 1e-3
 """Probabilities are held in [ε, 1 − ε] before their logit is taken."""
@@ -49,7 +49,8 @@ def tracking(
     """Section 8 of the statistics. Replicates of a market share its weight of 1; `n` resamples of events from `seed`.
 
     The blend weight minimises the log score on all folds but one, folds being whole events; the estimate is the mean over
-    folds. Its interval takes one Newton step from that mean in every resample. Source: Davidson & MacKinnon (1999).
+    folds. Its interval takes one Newton step from that mean in every resample, and the gain moves with it, to first order.
+    Source: Davidson & MacKinnon (1999).
 
     Raises:
         AnalysisError: nothing is scored, or an option is out of its range.
@@ -80,7 +81,10 @@ def tracking(
         told += _blend(logit(p), logit(m), y, price=m, weight=weight, event=event, folds=folds, seed=seed)
         resamples = Resamples(events=int(event.max()) + 1, n=n, seed=seed)
         for measure, (columns, of, reason) in zip(MEASURES, told, strict=True):
-            found = {"reason": reason} if reason else summary(columns, event, of, resamples=resamples, level=level)
+            found: dict[str, Any] = {"reason": reason}
+            if not reason:
+                method: Method = "share" if measure == "near" else PLAIN
+                found = summary(columns, event, of, resamples=resamples, level=level, method=method)
             rows.append({**base, "measure": measure, **found})
     table = pl.DataFrame([{column: row.get(column) for column in _SCHEMA} for row in rows], schema=_SCHEMA)
     return Tracking(table=table, within=within, folds=folds, n=n, seed=seed, level=level)
@@ -121,7 +125,14 @@ def mean_of(sums: Floats) -> Floats:
 
 
 def summary(
-    columns: Floats, event: Ints, of: Any, *, resamples: Resamples, level: float, reason: str = "undefined here"
+    columns: Floats,
+    event: Ints,
+    of: Any,
+    *,
+    resamples: Resamples,
+    level: float,
+    reason: str = "undefined here",
+    method: Method = PLAIN,
 ) -> dict[str, Any]:
     """estimate, low, high, reason of the measure `of` sums of `columns`, (rows, kinds); `reason` where it is undefined.
 
@@ -133,11 +144,11 @@ def summary(
     >>> round(found["estimate"], 2), found["low"] < 0.5 < found["high"], found["reason"]
     (0.5, True, None)
     """
-    drawn: Draws = measured(event_sums(columns, event)[:, :, None], of, resamples)
+    drawn: Draws = measured(event_sums(columns, event)[:, :, None], of, resamples, left_out=True)
     estimate = float(drawn.estimate[0, 0])
     if np.isnan(estimate):
         return {"estimate": None, "low": None, "high": None, "reason": reason}
-    found = interval(drawn, 0, 0, method="percentile", events=resamples.events, level=level)
+    found = interval(drawn, 0, 0, method=method, events=resamples.events, level=level)
     ends = {"low": found.low, "high": found.high, "reason": found.reason and f"low, high: {found.reason}"}
     return {"estimate": estimate, **ends}
 
@@ -180,8 +191,15 @@ def _blend(
     score, curvature = weight * apart * (y - fitted), weight * apart**2 * fitted * (1 - fitted)
     drift = score.sum() / curvature.sum()  # the step of the sample itself, so that the estimate is the mean over folds
     step = np.stack([curvature, score + (centre - drift) * curvature], axis=1)
-    gain = (price - y) ** 2 - (expit(m + w[fold] * apart) - y) ** 2
-    return [(step, mean_of, None), (weight[:, None] * np.stack([np.ones_like(gain), gain], axis=1), mean_of, None)]
+    mix = expit(m + w[fold] * apart)
+    gain, slope = (price - y) ** 2 - (mix - y) ** 2, -2 * (mix - y) * mix * (1 - mix) * apart
+    gained = np.column_stack([weight, weight * gain, weight * slope, step])
+    return [(step, mean_of, None), (gained, lambda sums: _gained(sums, centre), None)]
+
+
+def _gained(sums: Floats, centre: float) -> Floats:
+    """The mean gain, moved by its slope in the weight times how far the weight of a resample lies from the sample's."""
+    return mean_of(sums[:, :2]) + ratio(sums[:, 2:3], sums[:, :1]) * (mean_of(sums[:, 3:]) - centre)
 
 
 def _best_weight(apart: Floats, m: Floats, y: Floats, *, weight: Floats) -> float | None:

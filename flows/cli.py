@@ -14,6 +14,7 @@ from rich.console import Console
 
 from flows.cli_markets import DEFAULT_LEDGER, LedgerOption
 from flows.cli_markets import app as markets_app
+from flows.cli_selftest import app as selftest_app
 from market_data.errors import CoordevalError
 
 ABOUT = "Measures what coordinating LLM agents does to a forecast, and whether it is worth its cost."
@@ -22,6 +23,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 study_app = typer.Typer(no_args_is_help=True, help="Study files.")
 app.add_typer(study_app, name="study")
 app.add_typer(markets_app, name="markets")
+app.add_typer(selftest_app, name="selftest")
 
 console = Console()
 errors = Console(stderr=True)

@@ -1,4 +1,7 @@
-"""The cluster bootstrap against SciPy, against resamples written out market by market, and against the truth."""
+"""The cluster bootstrap against SciPy and against resamples written out market by market; `test_selftest` has the truth."""
+
+import json
+from importlib.resources import files
 
 import numpy as np
 import polars as pl
@@ -7,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import cell, failed, made_up, recorded, recorded_frame, table
 from scipy import stats
-from scipy.special import expit, ndtr
+from scipy.special import ndtr
 
-from analysis import AnalysisError, Scored, alpha, brier, corp, decompose, leaderboard, scored, skill
+from analysis import AnalysisError, alpha, brier, corp, decompose, leaderboard, scored, skill
 from analysis.bootstrap import COVERAGE, MEASURES, METHODS, PRICE, bootstrap, grid
 from analysis.leaderboard import REFERENCE
 from analysis.resampling import Draws, Resamples, interval, measured, ratio
@@ -78,8 +81,12 @@ def test_the_estimates_are_those_of_the_leaderboard_on_the_recorded_study(policy
     assert found.n_events == (90 if policy != "common" else 84)
 
 
-def test_every_measure_has_a_method_and_its_attained_coverage():
+def test_every_measure_has_a_method_and_the_coverage_that_the_self_test_stored_for_that_method():
     assert set(METHODS) == set(COVERAGE) == set(EVERY)
+    stored = json.loads(files("analysis").joinpath("data/coverage.json").read_text(encoding="utf-8"))
+    assert stored["methods"] == dict(METHODS), "an interval method changed: run `coordeval selftest statistics` again"
+    assert all(set(sizes) == {100, 400, 1600} for sizes in COVERAGE.values())
+    assert {"command", "version", "at", "seed", "resamples", "worlds"} <= set(stored)
 
 
 def test_the_price_is_called_as_in_the_leaderboard():
@@ -123,7 +130,7 @@ def test_without_an_event_is_without_all_its_markets():
 def test_bca_of_corp_leaves_events_out_one_by_one():
     frame = made_up(markets=20, configurations=1, replicates=1)
     found = bootstrap(scored(frame), families=["corp", "brier"], n=300, methods={"mcb": "bca"}).table
-    assert found.filter(measure="brier")["method"][0] == "percentile"
+    assert found.filter(measure="brier")["method"][0] == METHODS["brier"]
     assert found.filter(measure="mcb")["low"][0] is not None
 
 
@@ -266,50 +273,40 @@ def test_a_measure_undefined_in_many_resamples_has_no_interval():
     assert "undefined in 10%" in interval(drawn, 0, 0, method="percentile", events=50).reason
 
 
-def world(n: int, rng) -> pl.DataFrame:
-    """`n` markets in events of one to three; a calibrated forecaster, one with noise and events in common, and a price."""
-    event = np.repeat(np.arange(n), rng.choice((1, 2, 3), size=n, p=(0.6, 0.25, 0.15)))[:n]
-    shared, own = rng.standard_normal((2, n)), rng.standard_normal((5, n))
-    latent = 1.9 * (0.8 * shared[0][event] + 0.6 * own[0]) - 0.3
-    y = ndtr(0.7 * shared[1][event] + np.sqrt(0.51) * own[1]) < expit(latent)
-    common = {
-        "market_id": np.arange(n).astype(str),
-        "event_id": np.char.add("e", event.astype(str)),
-        "replicate": np.zeros(n, int),
-        "outcome": y.astype(int),
-        "market_price": expit(latent + 0.35 * own[2]).round(3).clip(0.01, 0.99),
-    }
-    forecasts = {"calibrated": latent, "noisy": latent + 0.3 * shared[0][event] + 0.7 * own[3]}
-    return pl.concat(
-        pl.DataFrame(common | {"configuration": [name] * n, "probability": expit(x).round(2)})
-        for name, x in forecasts.items()
-    )
-
-
-def as_scored(frame: pl.DataFrame) -> Scored:
-    return Scored(frame=frame, policy="common", n_markets=frame["market_id"].n_unique(), left_out=pl.DataFrame())
-
-
-def test_the_intervals_cover_the_truth():
-    """At 100 markets and 300 worlds: 95% ± 4 points, or more where the table says conservative."""
-    everything = bootstrap(as_scored(world(400_000, np.random.default_rng(0))), n=2).table
-    truth = {(row["configuration"], row["measure"]): row["estimate"] for row in everything.iter_rows(named=True)}
-    hits = {key: [] for key in truth}
-    for seed in range(300):
-        for row in bootstrap(as_scored(world(100, np.random.default_rng([1, seed]))), n=400, seed=seed).table.iter_rows(
-            named=True
-        ):
-            key = row["configuration"], row["measure"]
-            hits[key].append(row["low"] <= truth[key] + 1e-4 and row["high"] >= truth[key] - 1e-4)
-    for key, covered in hits.items():
-        assert np.mean(covered) >= 0.91, key
-        if METHODS[key[1]] == "percentile" and not key[1].startswith("unc"):
-            assert np.mean(covered) <= 0.99, key
-
-
 def test_grid_has_one_row_per_market_and_events_together():
     sample = grid(scored(made_up(markets=9, replicates=2)))
     assert sample.p.shape == (9, 4, 2)
     assert np.all(np.diff(sample.event) >= 0)
     assert sample.by_event(np.ones(9)) == pytest.approx([2, 2, 2, 2, 1])
     assert sample.errors()[:, -1] == pytest.approx((sample.price - sample.y) ** 2)
+
+
+def test_a_combined_method_reaches_to_the_outermost_ends_of_its_parts():
+    d = np.random.default_rng(6).exponential(size=30)
+    drawn = means(d, n=400, left_out=True)
+    error = stats.sem(d)  # what leaving one out comes to for a mean
+    centred, found = (interval(drawn, 0, 0, method=method, events=30) for method in ("centred", "centred+student"))
+    t = stats.t.ppf(0.975, 29)
+    assert found.low == pytest.approx(min(centred.low, d.mean() - t * error))
+    assert found.high == pytest.approx(max(centred.high, d.mean() + t * error))
+    reflected, both = (interval(drawn, 0, 0, method=method, events=30) for method in ("reflected", "centred+reflected"))
+    assert (both.low, both.high) == (min(centred.low, reflected.low), max(centred.high, reflected.high))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3])
+def test_the_interval_of_unc_is_its_range_over_the_interval_of_the_base_rate(share):
+    rows = [(f"e{i:02}", 0.4 + 0.001 * i, int(i < share * 60)) for i in range(60)]
+    row = bootstrap(one(*rows), n=400).table.filter(measure="unc", configuration="a").row(0, named=True)
+    y = np.array([y for *_, y in rows], float)
+    base = interval(means(y, n=400, left_out=True), 0, 0, method=METHODS["unc"], events=60)
+    ends = [end * (1 - end) for end in (base.low, base.high)]
+    assert row["low"] == pytest.approx(min(ends))
+    assert row["high"] == pytest.approx(0.25 if share == 0.5 else max(ends))
+
+
+@pytest.mark.parametrize(("hits", "events"), [(0, 40), (1, 40), (12, 40), (40, 40), (3, 400)])
+def test_the_interval_of_a_share_of_independent_events_is_clopper_and_pearsons(hits, events):
+    d = (np.arange(events) < hits).astype(float)
+    found = interval(means(d, n=50, left_out=True), 0, 0, method="share", events=events)
+    exact = stats.binomtest(hits, events).proportion_ci(method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), rel=0.1, abs=1e-12)

@@ -9,8 +9,9 @@ from reference import cell, made_up, recorded, recorded_frame, table
 from scipy import stats
 
 from analysis import AnalysisError, alpha, compare, scored
-from analysis.bootstrap import PRICE
-from analysis.comparisons import comparisons, holm, markets_needed, retrodesign, sign_flip
+from analysis.bootstrap import PRICE, grid
+from analysis.comparisons import comparisons, holm, markets_needed, paired, retrodesign, sign_flip
+from analysis.resampling import Resamples, interval
 
 
 def study(**forecasts) -> pl.DataFrame:
@@ -153,7 +154,12 @@ def test_the_recorded_study():
     row = pairs.filter(first="consensus_alignment", second="sequential_pipeline").row(0, named=True)
     assert (row["n_markets"], row["n_events"], row["n_needed"]) == (94, 84, 401)
     assert (row["delta"], row["t"], row["p_t"]) == pytest.approx((0.0211, 1.77, 0.080), abs=5e-3)
-    assert (row["low"], row["high"]) == pytest.approx((0.0003, 0.0460), abs=2e-3)
+    sample = grid(scored(recorded_frame()))
+    first, second = (sample.errors()[:, sample.configurations.index(row[side])] for side in ("first", "second"))
+    drawn = paired(sample, (first - second)[:, None], Resamples(events=len(sample.events)))
+    published = interval(drawn, 0, 0, method="percentile", events=row["n_events"])
+    assert (published.low, published.high) == pytest.approx((0.0003, 0.0460), abs=2e-3)
+    assert row["low"] < 0 < published.low, "quantiles alone exclude 0 where the t test has p = 0.08"
     twin = pairs.filter(first="independent_ensemble", second="orchestrator_specialist").row(0, named=True)
     assert (twin["delta"], twin["p_t"], twin["p_value"]) == pytest.approx((-0.0002, 0.973, 0.973), abs=6e-3)
     market = found.table.filter(family="market")
@@ -215,3 +221,17 @@ def test_no_more_than_five_per_cent_of_true_nulls_are_rejected():
     residual = sums - np.bincount(event)[:, None] * d.mean(axis=0)
     t = d.mean(axis=0) / np.sqrt(60 / 59 * np.sum(residual**2, axis=0)) * event.size
     assert np.mean(2 * stats.t.sf(np.abs(t), 59) <= 0.05) == pytest.approx(0.05, abs=0.021)
+
+
+def test_a_tie_that_rounding_leaves_over_needs_no_number_of_markets():
+    """0.1² + 0.7² − 0.5² − 0.5² is 0 but for rounding: the markets for it would be more than a whole number can hold."""
+    rows = [(0.1, 0.5), (0.7, 0.5), (0.1, 0.5), (0.7, 0.5)]
+    cells = [
+        cell(configuration=name, market_id=f"m{i}", probability=p, outcome=0)
+        for i, pair in enumerate(rows)
+        for name, p in zip("ab", pair, strict=True)
+    ]
+    row = comparisons(scored(table(*cells)), n=50).table.row(by_predicate=pl.col("family") == "configurations", named=True)
+    assert 0 < abs(row["delta"]) < 1e-15
+    assert (row["n_needed"], row["n_needed_clustered"]) == (None, None)
+    assert "n_needed: no difference" in row["reason"]

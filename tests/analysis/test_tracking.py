@@ -91,7 +91,8 @@ def test_the_weight_is_the_mean_of_logistic_regressions_that_leave_a_fold_out():
 def test_what_is_undefined_is_null_with_its_reason():
     same = made_up(configurations=1).with_columns(probability=pl.col("market_price"))
     assert "there is nothing to weigh" in rows(same)["blend_weight"]["reason"]
-    assert (rows(same)["near"]["estimate"], rows(same)["near"]["low"]) == (1, None)
+    assert (rows(same)["near"]["estimate"], rows(same)["near"]["high"]) == (1, 1)
+    assert rows(same)["near"]["low"] < 1, "that all of a few follow the price does not say that all would"
     flat = made_up(configurations=1).with_columns(market_price=pl.lit(0.4))
     assert "same on every market" in rows(flat)["slope"]["reason"]
     unpriced = made_up(configurations=1).with_columns(market_price=pl.lit(None, pl.Float64))

@@ -1,0 +1,162 @@
+"""Many simulated worlds on all cores, counted."""
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from time import perf_counter
+from typing import Final
+
+from analysis.checks import AnalysisError, at_least
+from analysis.selftest.benches import BENCHES, Check, Task, planned
+from analysis.selftest.verdicts import Row, failures
+from analysis.selftest.worlds import REGIMES
+
+Plan = Mapping[str, Mapping[int, int]]
+"""Bench -> markets of a world -> worlds, in each regime."""
+
+FULL: Final[Plan] = {
+    "forecasts": {100: 2000, 400: 1200, 1600: 1000},
+    "nulls": {100: 2000, 400: 1200, 1600: 1000},
+    "calibrated": {100: 2000, 400: 1200, 1600: 1000},
+    "looks": {1600: 1000},
+    "parts": {100: 2000, 400: 1200, 1600: 1000},
+    "talks": {100: 1000, 400: 600, 1600: 400},
+}
+QUICK: Final[Plan] = {
+    "forecasts": {100: 120, 400: 30},
+    "nulls": {100: 120, 400: 30},
+    "calibrated": {100: 300},
+    "looks": {400: 200},
+    "parts": {100: 200, 400: 100},
+    "talks": {100: 100},
+}
+"""For every commit: it finds a figure that is off by some 8 points, the full plan by 2."""
+_CHUNK_SECONDS = 5e4  # markets · worlds of a chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """The rows of every check, and how they came about."""
+
+    rows: tuple[Row, ...]
+    plan: Plan
+    seed: int
+    resamples: int
+    version: str
+    at: str
+    """UTC, ISO 8601."""
+    seconds: float
+    cores: int
+
+    @property
+    def failures(self) -> list[Row]:
+        """Rows outside tolerance beyond Monte Carlo error."""
+        return failures(self.rows)
+
+
+def selftest(
+    plan: Plan = FULL,
+    *,
+    seed: int = 0,
+    resamples: int = 500,
+    cores: int | None = None,
+    told: Callable[[int, int], None] = lambda done, worlds: None,
+) -> SelfTest:
+    """Runs the plan, each world from its own seed, so the result depends on plan, seed and resamples alone, not on cores.
+
+    `told` is called with the worlds done and the worlds in all. `cores`: processes; all there are if not given; 1 runs here.
+
+    Raises:
+        AnalysisError: an unknown bench, or a number out of its range.
+    """
+    start = perf_counter()
+    for name, sizes in plan.items():
+        if name not in BENCHES:
+            raise AnalysisError(f"plan names the bench {name!r}: it must be one of {', '.join(BENCHES)}")
+        for markets, worlds in sizes.items():
+            at_least("markets", markets, 20)
+            at_least("worlds", worlds, 1)
+    cores = cores or len(os.sched_getaffinity(0))
+    at_least("cores", cores, 1)
+    chunks = list(_chunks(plan, seed=seed, resamples=resamples))
+    everything = sum(map(len, chunks))
+    counts: Counter[tuple[Check, bool | None]] = Counter()
+    done = 0
+    for chunk, counted in _counted(chunks, cores):
+        counts += counted
+        done += chunk
+        told(done, everything)
+    rows = tuple(
+        Row(
+            check=check,
+            right=counts[check, True],
+            worlds=counts[check, True] + counts[check, False],
+            undefined=counts[check, None],
+            planned=100 * planned(check.world, check.markets) if check.kind == "power" else None,
+        )
+        for check in sorted({check for check, _ in counts})
+    )
+    return SelfTest(
+        rows=rows,
+        plan=plan,
+        seed=seed,
+        resamples=resamples,
+        version=version("coordeval"),
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=perf_counter() - start,
+        cores=cores,
+    )
+
+
+def count(tasks: list[Task]) -> Counter[tuple[Check, bool | None]]:
+    """How often each check came out each way. What a measure raises carries the world that it was raised in."""
+    counts: Counter[tuple[Check, bool | None]] = Counter()
+    for task in tasks:
+        try:
+            counts.update(BENCHES[task.bench](task))
+        except Exception as error:
+            error.add_note(f"in the simulated world of {task}")
+            raise
+    return counts
+
+
+def _chunks(plan: Plan, *, seed: int, resamples: int) -> Iterator[list[Task]]:
+    """Worlds in chunks of similar work, the largest worlds first."""
+    jobs = [(markets, name, worlds) for name, sizes in plan.items() for markets, worlds in sizes.items()]
+    for markets, name, worlds in sorted(jobs, reverse=True):
+        size = max(1, round(_CHUNK_SECONDS / (markets + 500) / 5))
+        for regime in REGIMES:
+            tasks = [
+                Task(bench=name, world=regime.name, markets=markets, number=k, seed=seed, resamples=resamples)
+                for k in range(worlds)
+            ]
+            yield from (tasks[i : i + size] for i in range(0, worlds, size))
+
+
+def _counted(chunks: list[list[Task]], cores: int) -> Iterator[tuple[int, Counter[tuple[Check, bool | None]]]]:
+    """The size of each chunk and its counts, in the order in which they are done."""
+    if cores == 1:
+        yield from ((len(chunk), count(chunk)) for chunk in chunks)
+        return
+    with _one_thread_each(), ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(count, chunk): len(chunk) for chunk in chunks}
+        yield from ((running[future], future.result()) for future in as_completed(running))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started inside use one thread each: as many as there are cores, and not their square."""
+    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
