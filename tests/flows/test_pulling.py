@@ -572,8 +572,10 @@ def test_more_days_of_prices_are_fetched_without_those_that_are_there(paths):
 def test_a_pull_that_stops_among_the_prices_of_a_page_keeps_them_and_lists_no_market_without_its_prices(paths):
     world = World(100)
     whole, requests = pulled(paths[0], world, days=TWO_HOURS)
-    assert len(requests) < 100, "one page, and all else is prices"
-    stopped, before = pulled(paths[1], world, days=TWO_HOURS, cut_after=len(requests) // 2)
+    prices = len(asked_prices(requests))
+    assert prices > AT_ONCE + 2, "prices come last: so far into them is within the second group"
+    cut_after = len(requests) - prices + AT_ONCE + 2
+    stopped, before = pulled(paths[1], world, days=TWO_HOURS, cut_after=cut_after)
     assert isinstance(stopped, FetchError)
     kept = count(paths[1], "price_fetches")
     assert AT_ONCE <= kept < whole.kept
