@@ -152,7 +152,7 @@ def bootstrap(
     >>> from analysis import bootstrap, example, scored
     >>> found = bootstrap(scored(example()), families=["brier"], n=500)
     >>> found.table.select("configuration", pl.col("estimate", "low", "high").round(2), "method").rows()[0]
-    ('independent_ensemble', 0.19, 0.11, 0.27, 'percentile')
+    ('independent_ensemble', 0.19, 0.11, 0.27, 'percentile+student')
     >>> d = found.draws["brier"][:, 0] - found.draws["brier"][:, -1]  # paired: the ensemble and the market price
     >>> round(float((d < 0).mean()), 1)
     1.0
@@ -269,7 +269,7 @@ def _family(sample: Grid, family: Family, resamples: Resamples, *, bins: int, ed
     if family == "corp":
         parts = [_corp(sample, unit[:, 0], resamples, left_out=left_out) for unit in units]
     else:
-        measure: Measure = {"brier": _brier, "market": _market, "binned": binned_terms}[family]
+        measure: Measure = {"brier": _brier, "market": _market, "binned": _binned}[family]
         index = [_bins(unit[:, 0], bins=bins, edges=edges) for unit in units] if family == "binned" else []
         kinds = 3 * (1 + max(k.max() for k in index)) + 2 if index else 2 if family == "brier" else 6
         together = max(1, _COLUMNS // (resamples.events * kinds))
@@ -352,8 +352,15 @@ def _bin_sums(sample: Grid, p: Floats, index: Ints, *, width: int) -> Floats:
     return np.concatenate([*binned, sample.by_event(np.stack([p * p, p * y], axis=1))], axis=1)
 
 
+def _binned(sums: Floats) -> Floats:
+    """The terms, and the base rate that the interval of UNC rests on."""
+    width = sums.shape[1] // 3
+    base = ratio(sums[:, 2 * width : 3 * width].sum(axis=1), sums[:, :width].sum(axis=1))
+    return np.concatenate([binned_terms(sums), base[:, None]], axis=1)
+
+
 def binned_terms(sums: Floats) -> Floats:
-    """The five terms and the corrected three, as `analysis.decomposition.decompose` has them, and the base rate."""
+    """The five terms and the corrected three, as `analysis.decomposition.decompose` has them."""
     width = sums.shape[1] // 3
     n, p, y = (sums[:, i * width : (i + 1) * width] for i in range(3))
     total, hits = n.sum(axis=1), y.sum(axis=1)
@@ -366,7 +373,7 @@ def binned_terms(sums: Floats) -> Floats:
     bias = ratio(np.einsum("rku,rku->ru", y - y * y * inverse, 1 / np.maximum(n - 1, 1)), total)
     bias[n.max(axis=1) <= 1] = np.nan
     one_less = ratio(unc, total - 1)
-    return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total, base], axis=1)
+    return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total], axis=1)
 
 
 def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool) -> Draws:

@@ -63,7 +63,7 @@ class Openings:
 
     Of the `n_shared` markets on which both began, `n_same` have the same openings in every replicate that both have; `same`:
     all. On `n_shared_draws` of these a reply stands in both, so that a difference there is 0 by construction: they are left
-    out. On the other `n_markets`, those with an outcome: Brier scores of the openings, Δ, its percentile interval and
+    out. On the other `n_markets`, those with an outcome: Brier scores of the openings, Δ, its interval and
     sign-flip p-value, |Δ USD per ask|. `delta_forecast`: Δ Brier of the two final forecasts, on what both answered.
     """
     configurations: pl.DataFrame

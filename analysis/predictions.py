@@ -153,7 +153,7 @@ def verdicts(predictions: Sequence[Prediction], *found: Bootstrap, level: float 
     >>> found = bootstrap(scored(example()), families=["brier"], n=500)
     >>> told = verdicts([Prediction(claim="Three agents know more than one", **facts)], found).table
     >>> told.select("verdict", pl.col("estimate", "low", "high", "probability").round(2), "stands").row(0)
-    ('undecided at this N', -0.02, -0.05, 0.01, 0.94, False)
+    ('undecided at this N', -0.02, -0.05, 0.01, 0.93, False)
     """
     if found:
         level = found[0].level

@@ -31,7 +31,7 @@ def price_copying(frame: pl.DataFrame, *, resamples: int = 10_000, seed: int = 0
     >>> from analysis import example, price_copying
     >>> found = price_copying(example(), resamples=500)
     >>> found.n, found.left_out, round(found.value, 3), round(found.low, 3), round(found.high, 3)
-    (239, {'no forecast': 1}, 0.029, 0.008, 0.056)
+    (239, {'no forecast': 1}, 0.029, 0.008, 0.057)
     """
     draw = Draw(n=resamples, seed=seed, level=level)
     rows = needed(frame, ("configuration", "market_id", "event_id", "probability", "market_price"))

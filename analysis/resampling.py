@@ -153,7 +153,7 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     events, G, are not overconfident (Hesterberg 2015); of n resamples the (n + 1)·q-th is the quantile (Davison & Hinkley
     1997). None where fewer events than 1 + log₂ 1/(1 − level) could not exclude anything, where the measure is undefined in
     more than 1% of the resamples, and where it never changes.
-    Raises AnalysisError unless 0 < level < 1, for an unknown method, and where `bca` lacks `left_out`.
+    Raises AnalysisError unless 0 < level < 1, for an unknown method, and where `left_out` is needed and missing.
 
     >>> import numpy as np
     >>> from analysis import Resamples, interval, measured, ratio
@@ -161,7 +161,7 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     >>> drawn = measured(columns, lambda sums: ratio(sums[:, 1:], sums[:, :1]), Resamples(events=20, n=500))
     >>> found = interval(drawn, 0, 0, method="percentile", events=20)
     >>> round(found.low, 2), round(found.high, 2)
-    (0.21, 0.49)
+    (0.21, 0.5)
     >>> interval(drawn, 0, 0, method="percentile", events=5).reason
     '5 events: an interval needs 6'
     """

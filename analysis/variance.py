@@ -209,7 +209,7 @@ def _components(
             | {"estimate": estimate, "reason": "; ".join(reasons) or None}
         )
     half = float(drawn.estimate[4, 0])
-    ends = interval(drawn, 4, 0, method="centred", events=events, level=level)
+    ends = interval(drawn, 4, 0, method="bca+student", events=events, level=level)
     if np.isnan(half):
         return rows, None, ends, None
     d = np.stack([x[:, i] - x[:, j] for i, j in combinations(range(b), 2)], axis=1)
