@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import polars as pl
+from scipy.optimize import isotonic_regression
 
 from analysis.checks import AnalysisError, Floats, Ints, chosen
 from analysis.decomposition import Edges, bin_index
@@ -221,7 +222,7 @@ def grid(scored: Scored) -> Grid:
     markets = frame.unique("market_id").sort("event_id", "market_id")
     replicates = frame["replicate"].unique().sort()
     places = [
-        frame[column].replace_strict(values, range(len(values)), return_dtype=pl.Int64).to_numpy()
+        frame[column].replace_strict(values, np.arange(len(values)), return_dtype=pl.Int64).to_numpy()
         for column, values in (
             ("market_id", markets["market_id"]),
             ("configuration", names),
@@ -236,8 +237,8 @@ def grid(scored: Scored) -> Grid:
         p[:, -1, 0] = price
     return Grid(
         configurations=(*names, PRICE) if priced else tuple(names),
-        markets=tuple(markets["market_id"]),
-        events=tuple(markets["event_id"].unique(maintain_order=True)),
+        markets=tuple(markets["market_id"].to_list()),
+        events=tuple(markets["event_id"].unique(maintain_order=True).to_list()),
         replicates=tuple(replicates),
         event=markets["event_id"].rle_id().cast(pl.Int64).to_numpy(),
         y=markets["outcome"].cast(pl.Float64).to_numpy(),
@@ -287,7 +288,10 @@ def _family(sample: Grid, family: Family, resamples: Resamples, *, bins: int, ed
     replicates = np.bincount(owner)
 
     def averaged(name: str) -> Floats:
-        values = np.concatenate([getattr(part, name) for part in parts], axis=-1)
+        each = [getattr(part, name) for part in parts]
+        values = each[0] if len(each) == 1 else np.concatenate(each, axis=-1)
+        if replicates.max() == 1:
+            return np.asarray(values, np.float64)
         return np.asarray(np.add.reduceat(values, starts, axis=-1) / replicates, np.float64)
 
     return Draws(
@@ -363,7 +367,7 @@ def binned_terms(sums: Floats) -> Floats:
     """The five terms and the corrected three, as `analysis.decomposition.decompose` has them."""
     width = sums.shape[1] // 3
     n, p, y = (sums[:, i * width : (i + 1) * width] for i in range(3))
-    total, hits = n.sum(axis=1), y.sum(axis=1)
+    total, hits = np.einsum("rku->ru", n), np.einsum("rku->ru", y)  # of whole numbers, so in any order the same
     inverse = 1 / np.maximum(n, 1)
     pp, py, yy = (np.einsum("rku,rku->ru", a * inverse, b) for a, b in ((p, p), (p, y), (y, y)))
     base = ratio(hits, total)
@@ -371,13 +375,13 @@ def binned_terms(sums: Floats) -> Floats:
     rel, res = ratio(pp - 2 * py + yy, total), ratio(yy, total) - base**2
     wbv, wbc = ratio(sums[:, -2] - pp, total), 2 * ratio(sums[:, -1] - py, total)
     bias = ratio(np.einsum("rku,rku->ru", y - y * y * inverse, 1 / np.maximum(n - 1, 1)), total)
-    bias[n.max(axis=1) <= 1] = np.nan
+    bias[np.einsum("rku,rku->ru", n, n) <= total] = np.nan  # no bin holds two
     one_less = ratio(unc, total - 1)
     return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total], axis=1)
 
 
 def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool) -> Draws:
-    """MCB and DSC of one unit: pools adjacent violators in all resamples of a block at once."""
+    """MCB and DSC of one unit."""
     order = np.argsort(p, kind="stable")[: int(np.sum(~np.isnan(p)))]
     x, starts = np.unique(p[order], return_index=True)
     event, y = sample.event[order], sample.y[order]
@@ -386,7 +390,7 @@ def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool) -> D
         drawn = weights[:, event]
         n, hits = np.add.reduceat(drawn, starts, axis=1), np.add.reduceat(drawn * y, starts, axis=1)
         total, yes = n.sum(axis=1), hits.sum(axis=1)
-        base, best = ratio(yes, total), ratio(_pooled(n, hits), total)
+        base, best = ratio(yes, total), ratio(np.array([_pooled(*row) for row in zip(n, hits, strict=True)]), total)
         score = ratio(n @ x**2 - 2 * hits @ x + yes, total)
         return np.stack([score - best, base * (1 - base) - best], axis=1)[:, :, None]
 
@@ -398,26 +402,9 @@ def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool) -> D
     )
 
 
-def _pooled(n: Floats, hits: Floats) -> Floats:
-    """Σ (q − y)² of the isotonic regression q, (rows,), from counts and hits at each distinct forecast, (rows, distinct).
-
-    Every row has a stack of pooled blocks; all rows take in the next forecast together, and those that violate the order
-    merge until none does. Counts are whole numbers, so comparisons are exact. Slot 0 is a floor that nothing merges with.
-    """
-    rows, width = n.shape
-    count, yes = np.ones((width + 1, rows)), np.full((width + 1, rows), -1.0)
-    top = np.zeros(rows, np.int64)
-    for j in range(width):
-        row = np.flatnonzero(n[:, j])
-        a, b = n[row, j], hits[row, j]
-        while row.size:
-            below, under = count[top[row], row], yes[top[row], row]
-            merge = under * a >= b * below
-            rest = ~merge
-            settled = row[rest]
-            top[settled] += 1
-            count[top[settled], settled], yes[top[settled], settled] = a[rest], b[rest]
-            row, a, b = row[merge], (a + below)[merge], (b + under)[merge]
-            top[row] -= 1
-    used = (np.arange(width + 1)[:, None] <= top) & (np.arange(width + 1)[:, None] > 0)
-    return np.asarray(np.sum(np.where(used, yes - yes * yes / count, 0), axis=0))
+def _pooled(n: Floats, hits: Floats) -> float:
+    """Σ (q − y)² of the isotonic regression q, from counts and hits at each distinct forecast, (distinct,)."""
+    drawn = n > 0
+    n, hits = n[drawn], hits[drawn]
+    curve = isotonic_regression(hits / n, weights=n).x
+    return float(hits.sum() - n @ curve**2)

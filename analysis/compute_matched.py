@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
+from analysis.pooling import padded
 from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio
 
 LONE: Final = "single_agent"
@@ -253,17 +254,17 @@ def _curve(
 
 def _lone(sample: Grid, draws: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
     """V, C and the mean cost of a draw of each market of the sample; NaN where there are not two, or a cost is unknown."""
-    place = {market: i for i, market in enumerate(sample.markets)}
-    mine: list[list[tuple[float, float | None]]] = [[] for _ in place]
-    for market, p, cost in draws.select("market_id", "probability", "cost_usd").drop_nulls("probability").iter_rows():
-        if market in place:
-            mine[place[market]].append((p, cost))
-    p = np.full((len(mine), max(1, *map(len, mine))), np.nan)
-    cost = np.full(len(mine), np.nan)
-    for i, drawn in enumerate(mine):
-        p[i, : len(drawn)] = [value for value, _ in drawn]
-        if drawn:
-            cost[i] = np.mean([np.nan if paid is None else paid for _, paid in drawn])
+    each = (
+        draws.drop_nulls("probability")
+        .group_by("market_id", maintain_order=True)
+        .agg(
+            pl.col("probability").cast(pl.Float64),
+            pl.when(pl.col("cost_usd").is_not_null().all()).then(pl.col("cost_usd").mean()),
+        )
+    )
+    mine = pl.DataFrame({"market_id": sample.markets}).join(each, on="market_id", how="left", maintain_order="left")
+    p = padded(mine["probability"].fill_null([]))
+    cost = mine["cost_usd"].cast(pl.Float64).fill_null(np.nan).to_numpy()
     v, c = moments(p, sample.y)
     return np.where(np.isnan(c), np.nan, v), c, cost
 
@@ -273,10 +274,12 @@ def _costs(sample: Grid, frame: pl.DataFrame, names: Sequence[str]) -> Floats:
     mean = pl.when(pl.col("cost_usd").is_not_null().all()).then(pl.col("cost_usd").mean())
     found = frame.group_by("market_id", "configuration").agg(mean).drop_nulls()
     costs = np.full((len(sample.markets), len(names)), np.nan)
-    rows, columns = ({key: i for i, key in enumerate(keys)} for keys in (sample.markets, names))
-    for market, name, cost in found.iter_rows():
-        if name in columns:
-            costs[rows[market], columns[name]] = cost
+    rows, columns = (
+        pl.DataFrame({key: keys}, schema={key: pl.String}).with_row_index(f"{key} place")
+        for key, keys in (("market_id", sample.markets), ("configuration", names))
+    )
+    placed = found.join(rows, on="market_id").join(columns, on="configuration")
+    costs[placed["market_id place"].to_numpy(), placed["configuration place"].to_numpy()] = placed["cost_usd"].to_numpy()
     return costs
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from analysis.checks import Floats, chosen
-from analysis.pooling import CELL, matrix, pooled, resolved, shares
+from analysis.pooling import CELL, matrix, numbered, pooled, resolved, shares
 from analysis.resampling import Resamples
 from analysis.tracking import logit, mean_of, summary
 
@@ -89,7 +89,7 @@ def coordination(
     """
     for name, value in aggregation.items():
         chosen(f"aggregation of {name}", value, ("mean", "median"))
-    cells = resolved(frame)
+    cells = numbered(resolved(frame))
     tables: dict[str, list[dict[str, Any]]] = {"gain": [], "rounds": [], "influence": []}
 
     def tell(facts: pl.DataFrame, columns: Floats, of: Any = mean_of, why: str = "nothing to measure") -> dict[str, Any]:
@@ -245,12 +245,12 @@ def _rounds(mine: pl.DataFrame, moves: pl.DataFrame, tell: _Tell) -> Iterator[di
 def _influence(mine: pl.DataFrame, moves: pl.DataFrame, tell: _Tell) -> Iterator[dict[str, Any]]:
     for role in moves["role"].unique().sort():
         now = moves.filter((pl.col("role") == role) & (pl.col("n_peers") > 0))
-        agents = sorted({other["agent"] for others in now["others"].to_list() for other in others})
         own, new = (logit(now[name]) for name in ("own", "probability"))
+        seen = now.select(pl.int_range(pl.len()).alias("row"), "others").explode("others").unnest("others")
+        agents = seen["agent"].unique().sort().to_list()
+        row_of, place = seen["row"].to_numpy(), seen["agent"].rank("dense").cast(pl.Int64).to_numpy() - 1
         x = np.zeros((now.height, len(agents)))
-        for i, others in enumerate(now["others"].to_list()):
-            for other in others:
-                x[i, agents.index(other["agent"])] = logit(other["own"]) - own[i]  # its own column is 0
+        x[row_of, place] = logit(seen["own"]) - own[row_of]  # its own column is 0
         mean, moved = x.sum(axis=1) / now["n_peers"].to_numpy(), new - own
         row = {"role": role, "measure": "peers"}
         yield row | tell(now, np.stack([mean**2, mean * moved], axis=1), why="peers never differ")

@@ -38,7 +38,7 @@ class Corp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consistency:
-    """Where the curve of a calibrated forecaster with the same forecasts lies. Bands: (n_distinct,), by increasing `x`."""
+    """Where the curve of a calibrated forecaster with the same forecasts lies. Arrays: (points,), by increasing `x`."""
 
     x: Floats
     low: Floats
@@ -80,15 +80,18 @@ def corp(p: ArrayLike, y: ArrayLike) -> Corp:
     )
 
 
-def consistency(p: ArrayLike, y: ArrayLike, *, n: int = 1000, level: float = 0.9, seed: int = 0) -> Consistency:
+def consistency(
+    p: ArrayLike, y: ArrayLike, *, n: int = 1000, level: float = 0.9, seed: int = 0, points: int | None = None
+) -> Consistency:
     """Consistency band and p-value of calibration from `n` draws y* ~ Bernoulli(p), whatever the order of the forecasts.
 
-    It holds n · n_distinct numbers; `calibration_p_value` gives the same p-value without them.
+    The band is at every distinct forecast, or at `points` of them (at most), evenly spaced by rank, which changes nothing at
+    those. It holds n · points numbers; `calibration_p_value` gives the same p-value without them.
 
     `p`, `y`: (n_obs,).
 
     Raises:
-        AnalysisError: unless 0 < level < 1 (a fraction, not a percentage) and n ≥ 1.
+        AnalysisError: unless 0 < level < 1 (a fraction, not a percentage), n ≥ 1 and points ≥ 2.
 
     >>> from analysis import consistency
     >>> found = consistency([0.1] * 20 + [0.9] * 20, [0] * 16 + [1] * 24, n=999)
@@ -99,10 +102,12 @@ def consistency(p: ArrayLike, y: ArrayLike, *, n: int = 1000, level: float = 0.9
         raise AnalysisError(f"level is {level!r}: it must lie strictly between 0 and 1, such as 0.9 for 90%")
     p = probabilities(p)
     x, counts, hits = _grouped(p, outcomes(y, like=p))
-    blocks = list(_calibrated(x, counts, n=n, seed=seed))
+    at_least("points", points or x.size + 1, 2)
+    at = np.unique(np.linspace(0, x.size - 1, min(points or x.size, x.size)).round().astype(np.int64))
+    blocks = [(curves[:, at], mcb) for curves, mcb in _calibrated(x, counts, n=n, seed=seed)]
     low, high = np.quantile(np.concatenate([curves for curves, _ in blocks]), ((1 - level) / 2, (1 + level) / 2), axis=0)
     p_value = _p_value(np.concatenate([mcb for _, mcb in blocks]), x, counts, hits)
-    return Consistency(x=x, low=low, high=high, level=level, p_value=p_value, n=n, seed=seed)
+    return Consistency(x=x[at], low=low, high=high, level=level, p_value=p_value, n=n, seed=seed)
 
 
 def calibration_p_value(p: ArrayLike, y: ArrayLike, *, n: int = 1000, seed: int = 0) -> float:

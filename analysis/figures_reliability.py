@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from analysis.checks import Floats
+from analysis.checks import Floats, Ints
 from analysis.corp import consistency, corp
 from analysis.figures_style import BAND, GRID, INK, MUTED, Look, Picture, canvas, short
 from analysis.numerals import number
 
 _BARS = 20
+_POINTS = 400
+"""Distinct forecasts beyond which a panel is drawn with fewer points, as its caption says."""
 
 
 def reliability(
@@ -36,20 +38,21 @@ def reliability(
     name = row["configuration"]
     parts = [part for _, part in forecasts.sort("replicate").group_by("replicate", maintain_order=True)]
     figure = canvas(short(name, 26), _terms(row), simulated=simulated, height=316)
-    band = consistency(*_columns(parts[0]), n=resamples, seed=seed)
+    band = consistency(*_columns(parts[0]), n=resamples, seed=seed, points=_POINTS)
     edge = {"mode": "lines", "line": {"width": 0, "shape": "linear"}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=band.x.tolist(), y=band.low.tolist(), name="band, low", **edge)
     figure.add_scatter(x=band.x.tolist(), y=band.high.tolist(), name="band, high", fill="tonexty", fillcolor=BAND, **edge)
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": MUTED, "width": 1, "dash": "dot"})
     for k, part in enumerate(parts):
         curve = corp(*_columns(part))
+        drawn = _ends(curve.recalibrated)
         figure.add_scatter(
-            x=curve.x.tolist(),
-            y=curve.recalibrated.tolist(),
+            x=curve.x[drawn].tolist(),
+            y=curve.recalibrated[drawn].tolist(),
             mode="lines",
             line={"color": look.color, "width": 2.5 if k == 0 else 1.25},
             name=f"replicate {part['replicate'][0]}",
-            customdata=curve.counts.tolist(),
+            customdata=curve.counts[drawn].tolist(),
             hovertemplate="forecast %{x:.2f}<br>recalibrated %{y:.2f}<br>%{customdata} made<extra>%{fullData.name}</extra>",
         )
     counts, edges = np.histogram(forecasts["probability"].to_numpy(), bins=_BARS, range=(0, 1))
@@ -83,12 +86,23 @@ CAPTION = (
     "CORP reliability diagrams: forecasts across, their recalibrated value up, one line per replicate (the first is thick). "
     "On the dotted diagonal forecasts mean what they say. Grey: where 90% of calibrated forecasters with the same forecasts "
     "(those of the first replicate) would lie. Bars: how many forecasts were made where. MCB: miscalibration, less is "
-    "better; DSC: discrimination, more is better; p: how often a calibrated forecaster looks this miscalibrated by chance."
+    "better; DSC: discrimination, more is better; p: how often a calibrated forecaster looks this miscalibrated by chance. "
+    "Of more than "
+    f"{_POINTS} distinct forecasts the grey is at {_POINTS}, evenly spaced by rank, and a line's points are the ends of its "
+    "level stretches, which leaves the line as it is."
 )
 
 
 def _terms(row: Mapping[str, Any]) -> str:
     return f"MCB {number(row['mcb'])}   DSC {number(row['dsc'])}   p {number(row['calibration_p'], 3)}"
+
+
+def _ends(curve: Floats) -> Ints:
+    """The points that a line needs: all of them if they are few, else the ends of every level stretch."""
+    if curve.size <= _POINTS:
+        return np.arange(curve.size)
+    step = np.diff(curve) != 0
+    return np.flatnonzero(np.append(True, step) | np.append(step, True))
 
 
 def _columns(part: pl.DataFrame) -> tuple[Floats, Floats]:

@@ -68,6 +68,11 @@ def resamples_for(markets: int, *, corp: bool = False) -> int:
     return int(min(_MOST, max(least, work // max(1, markets))))
 
 
+def draws_for(markets: int) -> int:
+    """1,000 draws of a calibrated forecaster, fewer where there are so many markets that each takes long."""
+    return int(min(1000, max(200, _WORK // max(1, markets))))
+
+
 def find(
     cells: pl.DataFrame,
     kept: Scored,
@@ -157,7 +162,7 @@ def _scored(
             spread, markets=[spread.n_markets], replicates=[max(1, round(spread.replicates))], alpha=ALPHA / between
         )
     bin_free = bootstrap(kept, families=["corp"], bins=bins, n=corp_n, seed=seed)
-    names = set(kept.frame["configuration"]) - {LONE}
+    names = set(kept.frame["configuration"].unique()) - {LONE}
     return {
         "comparisons": pairs,
         "measures": bootstrap(kept, families=("brier", "binned"), bins=bins, n=n, seed=seed),

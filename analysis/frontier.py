@@ -97,7 +97,7 @@ def frontier(
     columns = _columns(sample, cells, names)
     events = columns.shape[0]
     drawn = measured(columns, _score_and_cost, Resamples(events=events, n=n, seed=seed), left_out=True)
-    unknown = set(cells.filter(pl.col("cost_usd").is_null())["configuration"])
+    unknown = set(cells.filter(pl.col("cost_usd").is_null())["configuration"].unique())
     placed = [c for c, name in enumerate(names) if name not in unknown]
     score, cost = drawn.estimate
     draws = drawn.resampled[:, :, placed]
@@ -174,16 +174,15 @@ def hypervolume(cost: Floats, brier: Floats, *, reference: tuple[float, float]) 
 
 def _columns(sample: Grid, cells: pl.DataFrame, names: list[str]) -> Floats:
     """(events, [scored markets, their errors, cells, their cost], configurations); unscored events last."""
-    events = [*sample.events, *sorted(set(cells["event_id"]) - set(sample.events))]
+    events = [*sample.events, *sorted(set(cells["event_id"].unique()) - set(sample.events))]
     columns = np.zeros((len(events), 4, len(names)))
     errors = sample.errors()[:, : len(names)]
     columns[: len(sample.events), :2] = sample.by_event(np.stack([~np.isnan(errors), np.nan_to_num(errors)], axis=1))
-    row, column = ({key: k for k, key in enumerate(keys)} for keys in (events, names))
-    for event, name, *sums in (
-        cells.group_by("event_id", "configuration").agg(pl.len(), pl.col("cost_usd").sum()).iter_rows()
-    ):
-        if name in column:
-            columns[row[event], 2:, column[name]] = sums
+    place = pl.DataFrame({"event_id": events}).with_row_index("place")
+    sums = cells.group_by("event_id", "configuration").agg(pl.len(), pl.col("cost_usd").sum()).join(place, on="event_id")
+    for c, name in enumerate(names):
+        own = sums.filter(configuration=name)
+        columns[own["place"].to_numpy(), 2:, c] = own.select("len", "cost_usd").to_numpy()
     return columns
 
 

@@ -63,7 +63,9 @@ def influence(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 
     """
     sample = grid(scored)
     errors = sample.errors()
-    names, markets = sample.configurations, np.array(sample.markets)
+    names, markets = sample.configurations, pl.Series(sample.markets, dtype=pl.String)
+    of_event = pl.Series(sample.events, dtype=pl.String).gather(sample.event)
+    rank = markets.rank("dense").to_numpy()  # to sort by: names take long to compare
     rows: list[pl.DataFrame] = []
     told: list[dict[str, Any]] = []
     for i, j in combinations(range(len(names)), 2):
@@ -81,17 +83,17 @@ def influence(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 
             told.append(row | {"reason": "one market: nothing is left without it"})
             continue
         lever = (d[there] - delta) / (there.size - 1)
-        order = np.lexsort((markets[there], -np.abs(lever)))
+        order = np.lexsort((rank[there], -np.abs(lever)))
         place, lever = there[order], lever[order]
         without = delta - lever
         flips = without * delta < 0
-        columns = {"market_id": markets[place], "event_id": np.array(sample.events)[sample.event[place]]}
+        columns: dict[str, Any] = {"market_id": markets.gather(place), "event_id": of_event.gather(place)}
         columns |= {"difference": d[place], "influence": lever, "delta_without": without, "flips": flips}
         rows.append(pl.DataFrame({**dict.fromkeys(_MARKETS), **pair, **columns}, schema=_MARKETS))
         left = d.copy()
         left[place[0]] = np.nan
         low, high, why = _interval(sample, left, n=n, seed=seed, level=level)
-        row |= {"market_id": markets[place[0]], "delta_without": without[0], "flips": bool(flips[0])}
+        row |= {"market_id": sample.markets[place[0]], "delta_without": without[0], "flips": bool(flips[0])}
         row |= {"low_without": low, "high_without": high, "markets_to_flip": _to_flip(d[there])}
         row["excludes_zero_without"] = None if low is None or high is None else low > 0 or high < 0
         reasons = [f"low, high: {reason}" if reason else None, f"low_without, high_without: {why}" if why else None]

@@ -182,7 +182,7 @@ def leaderboard(
         notes=(
             _coverage(cells, kept),
             *([f"noise_floor: {between.reason}"] if between.reason else []),
-            *notes.lines(set(cells["configuration"])),
+            *notes.lines(set(cells["configuration"].unique())),
         ),
     )
 
@@ -231,7 +231,8 @@ def _averaged(
     for _, reasons in replicates:
         for column, reason in reasons.items():
             notes.add(column, reason, name)
-    ids = (cells[column].to_numpy() for column in ("market_id", "event_id", "replicate"))
+    # as numbers: sorting names again and again takes most of the time
+    ids = (cells[column].rank("dense").to_numpy() for column in ("market_id", "event_id", "replicate"))
     excess = alpha(
         *(_array(cells, column) for column in ("probability", "outcome", "market_price")),
         **dict(zip(("markets", "events", "replicates"), ids, strict=True)),

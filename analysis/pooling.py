@@ -75,20 +75,20 @@ def pooling(
     >>> table.select("pool", pl.col("delta").round(3)).rows()
     [('mean', 0.002), ('median', -0.001), ('log_odds', 0.003), ('extremised', 0.016), ('trimmed', -0.001)]
     """
-    cells = resolved(frame)
+    cells = numbered(resolved(frame))
     rows: list[dict[str, Any]] = []
     for name in frame["configuration"].unique().sort():
         mine = cells.filter(configuration=name)
         for stage in ("first", "last"):
             at = pl.lit(0) if stage == "first" else pl.col("round").max().over(CELL)
             said = mine.filter(pl.col("round") == at)
+            p, cell = matrix(said)
             for pool in get_args(Pool):
                 row = {"configuration": name, "stage": stage, "pool": pool, "n_markets": said["market_id"].n_unique()}
                 if said.is_empty():
                     why = "no cell is resolved and answered" if mine.is_empty() else "nobody estimates in round 0"
                     rows.append(row | {"reason": why})
                     continue
-                p, cell = matrix(said)
                 row |= _scored(pooled(p, pool=pool, trim=trim, factor=factor), cell, n=n, seed=seed, level=level)
                 rows.append(row)
     table = pl.DataFrame([{column: row.get(column) for column in _SCHEMA} for row in rows], schema=_SCHEMA)
@@ -160,6 +160,14 @@ def resolved(frame: pl.DataFrame) -> pl.DataFrame:
     return typed.filter(pl.col("outcome").is_not_null() & pl.col("forecast").is_not_null())
 
 
+def numbered(cells: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with numbers, in the same order, for the names of markets and events: they take less time to group."""
+    for column in ("market_id", "event_id"):
+        names = cells.select(pl.col(column).unique().sort()).with_row_index("number")
+        cells = cells.join(names, on=column, how="left", maintain_order="left").drop(column).rename({"number": column})
+    return cells
+
+
 def matrix(said: pl.DataFrame) -> tuple[Floats, pl.DataFrame]:
     """Estimates as (cells, agents), NaN where there is none, with one row of facts per cell in the same order.
 
@@ -172,11 +180,16 @@ def matrix(said: pl.DataFrame) -> tuple[Floats, pl.DataFrame]:
     cells = said.group_by(CELL, maintain_order=True).agg(
         pl.col("event_id", "outcome", "market_price", "forecast").first(), said="probability"
     )
-    lists = cells["said"].to_list()
-    p = np.full((len(lists), max(map(len, lists), default=0)), np.nan)
-    for i, values in enumerate(lists):
-        p[i, : len(values)] = values
-    return p, cells.drop("said")
+    return padded(cells["said"]), cells.drop("said")
+
+
+def padded(lists: pl.Series) -> Floats:
+    """A column of lists of numbers as (rows, longest), NaN where a list is shorter."""
+    count = lists.list.len().to_numpy()
+    there = np.arange(int(count.max()) if count.size else 0) < count[:, None]
+    p = np.full(there.shape, np.nan)
+    p[there] = lists.explode().drop_nulls().to_numpy()
+    return p
 
 
 def shares(cells: pl.DataFrame) -> tuple[Floats, Any]:
@@ -189,7 +202,7 @@ def shares(cells: pl.DataFrame) -> tuple[Floats, Any]:
     ([0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0, 1, 1])
     """
     weight = cells.select(1 / pl.len().over("market_id")).to_series().to_numpy()
-    return weight, np.unique(cells["event_id"].to_numpy(), return_inverse=True)[1]
+    return weight, cells["event_id"].rank("dense").cast(pl.Int64).to_numpy() - 1
 
 
 def _scored(p: Floats, cell: pl.DataFrame, *, n: int, seed: int, level: float) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from analysis.diagnostics import RESAMPLES, Diagnostics, diagnose
 from analysis.figures_matched import matched_curve
 from analysis.figures_reliability import CAPTION, reliability
 from analysis.figures_style import Look, Picture
-from analysis.findings import Findings, find
+from analysis.findings import Findings, draws_for, find
 from analysis.frames import Policy, Scored, scored
 from analysis.headline import HINDSIGHT, POLICIES, headline, missing, opening, uncontrolled_by
 from analysis.leaderboard import REFERENCE, Leaderboard, leaderboard
+from analysis.markets_shown import every_market, market_facts, market_means, shown
 from analysis.numerals import number, usd
 from analysis.predictions import stated
 from analysis.record import NOTHING, Record
@@ -65,15 +66,20 @@ class Report:
     costs: Mapping[str, float | None]
     """Configuration -> attributed USD of all its forecasts; None where the price of one is not known."""
     markets: list[dict[str, Any]]
-    """question, event_id, outcome, market_price, failed, forecasts (configuration -> mean, answered, failed)."""
+    """On the page, see `analysis.markets_shown.shown`: question, event_id, outcome, market_price, failed, forecasts."""
+    every_market: pl.DataFrame
+    """All of them, see `analysis.markets_shown.every_market`."""
     replicates: int
     pending: int
     simulated: bool
 
     @property
     def questions(self) -> dict[str, str]:
-        """Market id -> question."""
-        return {row["market_id"]: row["question"] for row in self.markets}
+        """Market id -> question, of the markets that carry a difference."""
+        if self.diagnostics.influence is None:
+            return {}
+        named = self.diagnostics.influence.restated["market_id"].implode()
+        return dict(self.every_market.filter(pl.col("market_id").is_in(named)).select("market_id", "question").iter_rows())
 
     def results(self) -> dict[str, Any]:
         """The JSON values of `results.json`."""
@@ -114,11 +120,15 @@ class Report:
         )
 
     def write(self, directory: Path | str) -> Path:
-        """Writes `results.json` and `report.html` into `directory`, each whole or not at all; returns the page's path."""
+        """Writes `results.json`, `markets.csv` and `report.html` into `directory`, each whole or not at all.
+
+        Returns the page's path.
+        """
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         page, data = self.html(), strict_json(self.results())
         _replace(folder / "results.json", data)
+        _replace(folder / "markets.csv", self.every_market.write_csv())
         _replace(folder / "report.html", page)
         return folder / "report.html"
 
@@ -129,15 +139,15 @@ def build_report(
     *,
     policy: Policy = "common",
     bins: int = 10,
-    resamples: int = 1000,
+    resamples: int | None = None,
     seed: int = 0,
     n: int | None = None,
     record: Record = NOTHING,
 ) -> Report:
     """The report of the cells in `frame`: the columns of `analysis.frames.SCHEMA` and `question`. `status` may be `pending`.
 
-    `resamples` draws make each null REL; `n` resamples of events make the intervals (if not given, as many as the number of
-    markets allows; the diagnostics take fewer). `record`: what the study left behind beside its cells.
+    `resamples` draws make each null REL and calibration p-value, `n` resamples of events the intervals: if not given, as
+    many as the number of markets allows (the diagnostics take fewer). `record`: what the study left behind beside its cells.
 
     `study` has name, study_id, model, source, simulated, created_at, and elements and content as JSON (text or values).
 
@@ -152,12 +162,13 @@ def build_report(
     'In this simulation, peer_critique_debate has the lowest Brier score of 3 configurations: 0.1886 on 39 markets'
     """
     made = frame.filter(pl.col("status") != "pending")
-    board = leaderboard(made, policy=policy, bins=bins, resamples=resamples, seed=seed)
+    draws = draws_for(made["market_id"].n_unique()) if resamples is None else resamples
+    board = leaderboard(made, policy=policy, bins=bins, resamples=draws, seed=seed)
     kept = scored(made, policy=policy)
     study = {**study, **{key: _json(study[key]) for key in ("elements", "content")}}
     simulated = board.simulated or bool(study["simulated"])
     hindsight = study.get("hindsight") is True
-    look = figures_style.looks(made["configuration"])
+    look = figures_style.looks(made["configuration"].unique())
     record = replace(record, aggregation={**aggregations(study["elements"]), **record.aggregation})
     found = find(made, kept, record=record, stated=stated(study), bins=bins, n=n, seed=seed)
     deeper = diagnose(made, kept, record, bins=bins, n=min(RESAMPLES, found.resamples), seed=seed)
@@ -166,6 +177,8 @@ def build_report(
     uncontrolled = uncontrolled_by(control) if control is not None and control.held is False else None
     pictures, panels = _draw(frame, board, kept, found, look, simulated) if board.n_markets else ((), ())
     pending = frame.height - made.height
+    means = market_means(made)
+    facts = market_facts(made, means)
     return Report(
         study=study,
         board=board,
@@ -184,7 +197,8 @@ def build_report(
         failures=_failures(made),
         missing=figures_style.failures(frame),
         costs=_costs(made),
-        markets=_markets(made),
+        markets=shown(facts, means),
+        every_market=every_market(facts, means),
         replicates=made["replicate"].n_unique(),
         pending=pending,
         simulated=simulated,
@@ -232,24 +246,6 @@ def _costs(made: pl.DataFrame) -> dict[str, float | None]:
     known = pl.col("cost_usd").null_count() == 0
     total = made.group_by("configuration").agg(pl.when(known).then(pl.col("cost_usd").cast(pl.Float64).sum()))
     return dict(total.sort("configuration").iter_rows())
-
-
-def _markets(made: pl.DataFrame) -> list[dict[str, Any]]:
-    """One row per market, by question; per configuration the mean of its answered replicates, and how many failed."""
-    each = made.group_by("market_id", "configuration").agg(
-        mean=pl.col("probability").mean(),
-        answered=(pl.col("status") == "answered").sum(),
-        failed=(pl.col("status") == "failed").sum(),
-    )
-    forecasts: dict[str, dict[str, Any]] = {}
-    for row in each.iter_rows(named=True):
-        forecasts.setdefault(row["market_id"], {})[row["configuration"]] = row
-    facts = made.unique("market_id").select("market_id", "question", "event_id", "outcome", "market_price")
-    rows = facts.sort("question", "market_id").to_dicts()
-    for row in rows:
-        row["forecasts"] = forecasts[row["market_id"]]
-        row["failed"] = sum(f["failed"] for f in row["forecasts"].values())
-    return rows
 
 
 def _json(value: Any) -> Any:

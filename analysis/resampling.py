@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import betaincinv, ndtr, ndtri, stdtrit
 
 from analysis.checks import AnalysisError, Floats, Ints, at_least, chosen
@@ -33,8 +34,8 @@ Measure = Callable[[Floats], Floats]
 
 ROUNDING = 1e-12
 """What rounding may change; a range that is no wider has no width."""
-_BLOCK = 250_000  # numbers that stay in the cache
-_KEPT = 1_000_000  # numbers of a set of resamples that is kept
+_BLOCK = 65_000  # numbers that stay in the cache
+_KEPT = 50_000_000  # counts that are kept for the next measure, one byte each
 _UNDEFINED = 0.01  # share of the resamples in which a measure may be undefined
 
 
@@ -55,32 +56,49 @@ class Resamples:
 
         A block is valid until the next one is asked for; at least `rows` rows, which changes the speed, not the draws.
         """
-        if self.n * self.events <= _KEPT:
-            yield _all_weights(self)
+        known = self.n * self.events <= _KEPT
+        size = min(self.n, max(self._step * (4 if known else 1), rows))  # what is not drawn needs no room in the cache
+        block = np.empty((size, self.events))
+        if known:
+            kept = _kept(self)
+            for done in range(0, self.n, size):
+                part = kept[done : done + size]
+                block[: len(part)] = part
+                yield block[: len(part)]
             return
-        step = max(1, _BLOCK // self.events)
-        yield from self._drawn(min(self.n, max(step, rows)))
+        drawn, done = self._drawn(), 0
+        for counts in drawn:
+            block[done : done + len(counts)] = counts
+            done += len(counts)
+            if done + self._step > size:
+                yield block[:done]
+                done = 0
+        if done:
+            yield block[:done]
 
-    def _drawn(self, rows: int) -> Iterator[Floats]:
+    @property
+    def _step(self) -> int:
+        return max(1, _BLOCK // self.events)
+
+    def _drawn(self) -> Iterator[Ints]:
+        """The same counts, in blocks of `_step` rows: this alone decides what a seed gives."""
         rng = np.random.default_rng(self.seed)
-        step = max(1, _BLOCK // self.events)
-        block = np.empty((rows, self.events))
-        for done in range(0, self.n, len(block)):
-            size = min(len(block), self.n - done)
-            for start in range(0, size, step):
-                shape = (min(step, size - start), self.events)
-                drawn = rng.integers(0, self.events, shape)
-                drawn += self.events * np.arange(shape[0])[:, None]
-                block[start : start + shape[0]] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape)
-            yield block[:size]
+        for start in range(0, self.n, self._step):
+            shape = (min(self._step, self.n - start), self.events)
+            places = rng.integers(0, self.events, shape)
+            places += self.events * np.arange(shape[0])[:, None]
+            yield np.bincount(places.ravel(), minlength=places.size).reshape(shape)
 
 
-@lru_cache(maxsize=2)
-def _all_weights(resamples: Resamples) -> Floats:
-    """All rows of small resamples, read-only: a study asks for the same ones for every measure."""
-    block = next(resamples._drawn(resamples.n))
-    block.flags.writeable = False
-    return block
+@lru_cache(maxsize=3)
+def _kept(resamples: Resamples) -> npt.NDArray[np.uint8]:
+    """All counts, (n, events): many measures of a study ask for the same. That a count is above 255 has P < 10⁻⁵⁰⁰."""
+    counts = np.empty((resamples.n, resamples.events), np.uint8)
+    done = 0
+    for block in resamples._drawn():
+        counts[done : done + len(block)] = block
+        done += len(block)
+    return counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from analysis.resampling import ratio
 _POINTS = 801  # candidate means, 7e-5 apart at 0 and 1.5% of their distance from it farther out
 _DENSITY = 6.0
 _BLOCK = 2_000_000  # numbers held at a time
+_STRETCH = 128  # observations after which it is first looked for candidates that are out
 _BOLDEST = 0.75  # the largest share of the capital that a bet can lose
 _TABLE: Final[dict[str, Any]] = {
     **dict.fromkeys(("first", "second"), pl.String),
@@ -80,13 +81,18 @@ def confidence_sequence(d: ArrayLike, *, alpha: float = 0.05) -> ConfidenceSeque
     x, bets = _observed(d, alpha=alpha)
     candidates = np.sinh(np.linspace(-_DENSITY, _DENSITY, _POINTS)) / np.sinh(_DENSITY)
     first, last = np.full(x.size, _POINTS), np.full(x.size, -1)
-    width = max(1, _BLOCK // x.size)
-    for start in range(0, _POINTS, width):
-        up, down = _capital(x, bets, (candidates[start : start + width] + 1) / 2)
-        kept = np.logical_and.accumulate(np.maximum(up, down) < np.log(2 / alpha), axis=0)
+    left = np.arange(_POINTS)  # a candidate that is out is out for good, so later stretches have fewer of them
+    so_far = np.zeros((2, _POINTS))
+    start = 0
+    while start < x.size and left.size:
+        end = min(x.size, start + max(_STRETCH, start // 4), start + max(1, _BLOCK // left.size))
+        capital = np.stack(_capital(x[start:end], bets[start:end], (candidates[left] + 1) / 2)) + so_far[:, None, left]
+        kept = np.logical_and.accumulate(capital.max(axis=0) < np.log(2 / alpha), axis=0)
         some = kept.any(axis=1)
-        first = np.minimum(first, np.where(some, start + kept.argmax(axis=1), _POINTS))
-        last = np.maximum(last, np.where(some, start + kept.shape[1] - 1 - kept[:, ::-1].argmax(axis=1), -1))
+        first[start:end] = np.where(some, left[kept.argmax(axis=1)], _POINTS)
+        last[start:end] = np.where(some, left[kept.shape[1] - 1 - kept[:, ::-1].argmax(axis=1)], -1)
+        so_far[:, left] = capital[:, -1]
+        left, start = left[kept[-1]], end
     return ConfidenceSequence(
         low=np.where(last < 0, np.nan, candidates[np.clip(first - 1, 0, _POINTS - 1)]),
         high=np.where(last < 0, np.nan, candidates[np.clip(last + 1, 0, _POINTS - 1)]),

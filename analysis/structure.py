@@ -71,14 +71,14 @@ def structure(
             "the frame needs a column call_graph of strings: the hash that the ledger stores with each forecast"
         )
     cells = validated(frame)
-    graphs = _graphs(frame)
     names = cells["configuration"].unique().sort().to_list()
+    graphs = _graphs(frame, names)
     rows: list[dict[str, Any]] = []
     for first, second in combinations(names, 2):
-        shared = graphs.get(first, {}).keys() & graphs.get(second, {}).keys()
-        same = sum(graphs[first][market] == graphs[second][market] for market in shared)
+        both = graphs[first].join(graphs[second], on="market_id")
+        shared, same = both.height, int((both["graphs"] == both["graphs_right"]).sum())
         row: dict[str, Any] = dict.fromkeys(_SCHEMA) | {"first": first, "second": second}
-        row |= {"n_shared": len(shared), "n_same": same, "identical": same == len(shared) if shared else None}
+        row |= {"n_shared": shared, "n_same": same, "identical": same == shared if shared else None}
         if not row["identical"]:
             row["reason"] = "delta: not the same procedure" if shared else "identical: no market has a call graph in both"
         rows.append(row)
@@ -96,15 +96,15 @@ def structure(
     )
 
 
-def _graphs(frame: pl.DataFrame) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Configuration -> market -> its distinct graphs, sorted."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+def _graphs(frame: pl.DataFrame, names: list[str]) -> dict[str, pl.DataFrame]:
+    """Configuration -> market_id and graphs, its distinct ones, sorted."""
     distinct = (
-        frame.drop_nulls("call_graph").group_by("configuration", "market_id").agg(pl.col("call_graph").unique().sort())
+        frame.drop_nulls("call_graph")
+        .cast({"call_graph": pl.String})
+        .group_by("configuration", "market_id")
+        .agg(graphs=pl.col("call_graph").unique().sort())
     )
-    for name, market, graphs in distinct.iter_rows():
-        found.setdefault(name, {})[market] = tuple(graphs)
-    return found
+    return {name: distinct.filter(configuration=name).drop("configuration") for name in names}
 
 
 def cliques(names: list[str], alike: set[frozenset[str]]) -> tuple[tuple[str, ...], ...]:

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("embedded", "overhead", "published", "pull")
+NAMES = ("embedded", "large_report", "overhead", "published", "pull", "resampling")
 
 
 def main() -> None:

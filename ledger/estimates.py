@@ -27,16 +27,18 @@ def estimates_frame(reader: Reader, study_id: str) -> pl.DataFrame:
 
 
 _ALONE = """
-    WITH spent AS (
+    WITH alone AS (
+        SELECT DISTINCT e.forecast_id, e.ask, e.probability
+        FROM estimates e JOIN cells c USING (forecast_id)
+        WHERE c.study_id = ? AND e.kind = 'estimate' AND e.round = 0 AND list_contains(?, c.configuration)
+            AND NOT EXISTS (FROM messages m WHERE m.forecast_id = e.forecast_id AND m.to_ask = e.ask)
+    ), spent AS (
         SELECT forecast_id, ask, max_by(draw_id, turn) AS draw_id,
             CASE WHEN count(*) = count(attributed_micro_usd) THEN sum(attributed_micro_usd) / 1e6 END AS cost_usd
-        FROM calls GROUP BY forecast_id, ask
+        FROM calls SEMI JOIN alone USING (forecast_id, ask) GROUP BY forecast_id, ask
     )
-    SELECT DISTINCT s.draw_id, f.market_id, f.replicate, e.probability, s.cost_usd
-    FROM estimates e JOIN cells c USING (forecast_id) JOIN forecasts f USING (forecast_id)
-        JOIN spent s USING (forecast_id, ask)
-    WHERE c.study_id = ? AND e.kind = 'estimate' AND e.round = 0 AND list_contains(?, c.configuration)
-        AND NOT EXISTS (FROM messages m WHERE m.forecast_id = e.forecast_id AND m.to_ask = e.ask)
+    SELECT DISTINCT s.draw_id, f.market_id, f.replicate, a.probability, s.cost_usd
+    FROM alone a JOIN spent s USING (forecast_id, ask) JOIN forecasts f USING (forecast_id)
     ORDER BY ALL
 """
 

@@ -310,3 +310,20 @@ def test_the_interval_of_a_share_of_independent_events_is_clopper_and_pearsons(h
     found = interval(means(d, n=50, left_out=True), 0, 0, method="share", events=events)
     exact = stats.binomtest(hits, events).proportion_ci(method="exact")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), rel=0.1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("events", "n"),
+    [(100, 1000), (7, 50), (400, 1003)],
+    ids=["blocks of equal size", "one block", "a last block that is smaller"],
+)
+def test_resamples_are_the_same_whether_they_are_kept_or_drawn_again(events, n, monkeypatch):
+    resamples = Resamples(events=events, n=n, seed=3)
+    kept = np.concatenate([block.copy() for block in resamples.weights()])
+    monkeypatch.setattr("analysis.resampling._KEPT", 0)
+    for rows in (1, 64, n):
+        again = np.concatenate([block.copy() for block in resamples.weights(rows=rows)])
+        np.testing.assert_array_equal(again, kept)
+    np.testing.assert_array_equal(kept.sum(axis=1), events)
+    places = np.random.default_rng(3).integers(0, events, (n, events))
+    np.testing.assert_array_equal(kept, [np.bincount(row, minlength=events) for row in places])

@@ -125,3 +125,21 @@ def test_a_level_that_is_no_fraction_is_refused(level):
 def test_an_extreme_level_is_no_error():
     band = consistency([0.1, 0.9], [0, 1], level=0.999999, n=50)
     assert np.all(band.low <= band.high)
+
+
+def test_a_band_at_some_of_the_forecasts_is_the_whole_band_there():
+    rng = np.random.default_rng(5)
+    p = rng.random(300)
+    y = rng.random(300) < p
+    whole, some = consistency(p, y, n=50, seed=1), consistency(p, y, n=50, seed=1, points=20)
+    at = np.searchsorted(whole.x, some.x)
+    assert some.x.size == 20
+    assert (some.x[0], some.x[-1]) == (p.min(), p.max())
+    np.testing.assert_array_equal(some.low, whole.low[at])
+    np.testing.assert_array_equal(some.high, whole.high[at])
+    assert some.p_value == whole.p_value
+
+
+def test_a_band_needs_two_points():
+    with pytest.raises(AnalysisError, match="points"):
+        consistency([0.2, 0.4, 0.6], [0, 1, 1], points=1)

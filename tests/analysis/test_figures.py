@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 from report_data import CONFIGURATIONS, STUDY, synthetic
 
+from analysis.corp import corp
 from analysis.figures_axes import equal_brier, money_axis, round_step, score_ticks
-from analysis.figures_style import DARK, HUES, looks
+from analysis.figures_reliability import reliability
+from analysis.figures_style import DARK, HUES, Look, looks
 from analysis.leaderboard import REFERENCE
 from analysis.numerals import number, usd
 from analysis.report import Report, build_report
@@ -187,3 +190,16 @@ def test_ticks_have_the_decimals_that_tell_them_apart():
 
 def test_undefined_is_said_and_minus_is_a_minus():
     assert (number(None), number(-0.5, 1), usd(None), usd(0.0)) == ("not defined", "−0.5", "not known", "$0")
+
+
+def test_a_line_of_many_points_loses_only_points_inside_level_stretches():
+    rng = np.random.default_rng(0)
+    p = rng.random(3000)
+    cells = pl.DataFrame({"replicate": 0, "probability": p, "outcome": (rng.random(3000) < p).astype(int)})
+    row = {"configuration": "c", "mcb": 0.01, "dsc": 0.1, "calibration_p": 0.5}
+    traces = reliability(cells, row, Look(0, "circle"), simulated=False, resamples=20).figure.data
+    [line] = [trace for trace in traces if trace.name == "replicate 0"]
+    whole = corp(p, cells["outcome"].to_numpy())
+    assert len(line.x) < whole.x.size / 5
+    np.testing.assert_allclose(np.interp(whole.x, line.x, line.y), whole.recalibrated, atol=1e-12)
+    assert max(len(trace.x) for trace in traces if trace.name.startswith("band")) == 400

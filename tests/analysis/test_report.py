@@ -218,7 +218,7 @@ def test_a_write_that_fails_leaves_the_old_page_whole(tmp_path, report, monkeypa
     with pytest.raises(OSError, match="disk full"):
         report.write(tmp_path)
     assert path.read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "results.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["markets.csv", "report.html", "results.json"]
 
 
 def answered(report, name):

@@ -155,3 +155,14 @@ def test_no_pair_of_the_recorded_study_is_told_apart():
     assert found.height == 15
     assert found["excluded_at"].null_count() == 15
     assert found["e_value"].max() < 20
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.03, -0.2], ids=["none", "small", "large"])
+def test_looking_for_candidates_in_stretches_changes_nothing(mean, monkeypatch):
+    d = np.clip(np.random.default_rng(2).normal(mean, 0.2, 3000), -1, 1)
+    found = confidence_sequence(d)
+    monkeypatch.setattr("analysis.sequential._STRETCH", d.size)
+    monkeypatch.setattr("analysis.sequential._BLOCK", 10**9)
+    at_once = confidence_sequence(d)
+    np.testing.assert_array_equal(found.low, at_once.low)
+    np.testing.assert_array_equal(found.high, at_once.high)
