@@ -7,12 +7,11 @@ a listing that was stopped goes on from the stored one with the same totals as i
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from market_data.errors import DataError
 
 Order = Literal["closed_time", "id"]
-Ended = Literal["", "last page", "past the window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +37,8 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completeness:
-    """`rows` = kept + passed over + refused, at every page."""
+class Totals:
+    """What every listing counts, however it is walked: `rows` = kept + passed over + refused, at every page."""
 
     query: Query
     started_at: datetime
@@ -53,6 +52,44 @@ class Completeness:
     """Rows that could not be read, by reason."""
     statuses: Mapping[str, int] = field(default_factory=dict)
     """Kept rows by outcome status."""
+    ended: str = ""
+
+    def tally(self) -> list[str]:
+        """One line per reason and status, for people."""
+        return [
+            *(f"  kept, {status}: {count}" for status, count in sorted(self.statuses.items())),
+            *(f"  passed over, {reason}: {count}" for reason, count in sorted(self.passed_over.items())),
+            *(f"  refused, {reason}: {count}" for reason, count in sorted(self.refused.items())),
+        ]
+
+    def extended(self, **changes: Any) -> Self:
+        """With counts added and everything else replaced."""
+        for name in ("passed_over", "refused", "statuses"):
+            changes[name] = counted(getattr(self, name), changes.get(name, {}))
+        for name in ("pages", "rows", "kept"):
+            changes[name] = getattr(self, name) + changes.get(name, 0)
+        return replace(self, **changes)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, times as ISO text; `from_json` is the inverse."""
+        plain = asdict(self)
+        plain["started_at"] = self.started_at.isoformat()
+        plain["query"] |= {"after": self.query.after.isoformat(), "before": self.query.before.isoformat()}
+        return plain
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> Self:
+        query = dict(plain["query"])
+        for name in ("after", "before"):
+            query[name] = datetime.fromisoformat(query[name])
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+        return cls(**values | {"query": Query(**query), "started_at": datetime.fromisoformat(plain["started_at"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completeness(Totals):
+    """Of a listing of Polymarket, and where its walk stands."""
+
     first_id: str = ""
     last_id: str = ""
     last_key: tuple[str, str] = ("", "")
@@ -64,7 +101,6 @@ class Completeness:
     sorts: tuple[str, ...] = ()
     """The sort orders that every page so far agrees with."""
     next_cursor: str | None = None
-    ended: Ended = ""
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -90,9 +126,7 @@ class Completeness:
         lines = [
             f"Polymarket, closed from {query.after.isoformat()} to before {query.before.isoformat()}, "
             f"volume from {query.min_volume:g}: {self.pages} pages, {self.rows} rows, {self.kept} kept",
-            *(f"  kept, {status}: {count}" for status, count in sorted(self.statuses.items())),
-            *(f"  passed over, {reason}: {count}" for reason, count in sorted(self.passed_over.items())),
-            *(f"  refused, {reason}: {count}" for reason, count in sorted(self.refused.items())),
+            *self.tally(),
             f"  read to: {self.ended or 'not the end'} (ids {self.first_id or 'none'} to {self.last_id or 'none'})",
             *(f"  may be missing: {gap}" for gap in self.gaps),
         ]
@@ -107,23 +141,6 @@ class Completeness:
             )
         return self
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, times as ISO text; `from_json` is the inverse."""
-        plain = asdict(self)
-        plain["started_at"] = self.started_at.isoformat()
-        plain["query"] |= {"after": self.query.after.isoformat(), "before": self.query.before.isoformat()}
-        return plain
-
-    @staticmethod
-    def from_json(plain: Mapping[str, Any]) -> "Completeness":
-        query = dict(plain["query"])
-        for name in ("after", "before"):
-            query[name] = datetime.fromisoformat(query[name])
-        values = {**plain, "query": Query(**query), "started_at": datetime.fromisoformat(plain["started_at"])}
-        for name in ("last_key", "tied_ids", "undated_ids", "sorts"):
-            values[name] = tuple(values[name])
-        return Completeness(**values)
-
 
 def counted(counts: Mapping[str, int], reasons: Mapping[str, int]) -> dict[str, int]:
     """The sum of two counts."""
@@ -131,12 +148,3 @@ def counted(counts: Mapping[str, int], reasons: Mapping[str, int]) -> dict[str, 
     for reason, count in reasons.items():
         total[reason] = total.get(reason, 0) + count
     return total
-
-
-def extended(so_far: Completeness, **changes: Any) -> Completeness:
-    """`so_far` with counts added and everything else replaced."""
-    for name in ("passed_over", "refused", "statuses"):
-        changes[name] = counted(getattr(so_far, name), changes.get(name, {}))
-    for name in ("pages", "rows", "kept"):
-        changes[name] = getattr(so_far, name) + changes[name]
-    return replace(so_far, **changes)

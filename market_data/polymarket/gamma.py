@@ -20,7 +20,7 @@ from typing import Any
 
 from market_data.errors import DataError
 from market_data.http import HttpClient, Service
-from market_data.polymarket.completeness import Completeness, Ended, Query, extended
+from market_data.polymarket.completeness import Completeness, Query
 from market_data.polymarket.fields import SchemaChange, keep_aside
 from market_data.polymarket.parse import Listed, Refused, parse_market, parse_markets
 from market_data.polymarket.walk import followed
@@ -93,8 +93,7 @@ def _page(payload: Any, *, so_far: Completeness, aside: Path | None, strict: boo
     return Page(
         listed=tuple(kept),
         refused=refused,
-        so_far=extended(
-            so_far,
+        so_far=so_far.extended(
             pages=1,
             rows=len(rows),
             kept=len(kept),
@@ -139,7 +138,7 @@ def _of_window(listed: list[Listed], query: Query) -> tuple[list[Listed], dict[s
     return kept, _counts(passed_over)
 
 
-def _ended(listed: list[Listed], query: Query, next_cursor: str | None) -> Ended:
+def _ended(listed: list[Listed], query: Query, next_cursor: str | None) -> str:
     if query.order == "closed_time" and any(
         r.facts.closed_at is not None and r.facts.closed_at < query.after for r in listed
     ):

@@ -12,25 +12,23 @@
 - A contract is named by `title` and, where an event has several, `yes_sub_title`; markets do not name their category.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import orjson
 
 from market_data.errors import DataError
-from market_data.http import BadAnswer, HttpClient, Service
+from market_data.http import BadAnswer
 from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange, keep_aside
 from market_data.polymarket.resolution import Verdict
 from market_data.types import Market, Outcome, OutcomeStatus
-from market_data.venues.base import standin
 from market_data.venues.kalshi_prices import Period, candle_prices
-from market_data.venues.listing import Completeness, Listed, Page, Prices
+from market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
 from market_data.venues.reading import Reader, evidence
 from market_data.venues.walk import next_page, rows_of
 
@@ -165,27 +163,14 @@ class _Place:
         return "/historical/markets" if self.archived else "/markets"
 
 
-class Kalshi:
+class Kalshi(Paged):
     """The venue; `aside` is where payloads that could not be read are kept."""
 
     name = NAME
+    base_url = BASE_URL
+    requests_per_second = REQUESTS_PER_SECOND
     checked_against = "documentation only: no settled recording exists"
     needs = "nothing"
-
-    def __init__(
-        self,
-        client: HttpClient,
-        service: Service | None = None,
-        *,
-        aside: Path | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._client, self._aside, self._clock = client, aside, clock
-        self._service = service or Service(name="Kalshi", base_url=BASE_URL, requests_per_second=REQUESTS_PER_SECOND)
-
-    @classmethod
-    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
-        return cls(client, standin(cls.__name__, base_url), aside=aside)
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[KalshiFacts]]:
         """Raises FetchError, SchemaChange, DataError."""
@@ -195,12 +180,10 @@ class Kalshi:
             check = partial(self._page, so_far=so_far, place=place)
             page = await self._client.get_json(self._service, place.path, _parameters(query, place), check=check)
             if not place.archived and (page.so_far.ended or _Place.read(page.so_far.cursor).archived):
-                page = replace(page, so_far=page.so_far.extended(notes=await self._moved(query, place.border)))
+                notes = (*page.so_far.notes, *await self._moved(query, place.border))
+                page = replace(page, so_far=replace(page.so_far, notes=notes))
             so_far = page.so_far
             yield page
-
-    def restored(self, plain: Mapping[str, Any]) -> Completeness:
-        return Completeness.from_json(plain)
 
     async def prices(
         self, row: KalshiMarket, as_of: datetime, *, since: datetime | None = None, period: Period = 60

@@ -1,14 +1,17 @@
 """Rows, pages, prices and the statement of completeness, for venues that need nothing of their own."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
 
 from market_data.errors import DataError
-from market_data.polymarket.completeness import Query, counted
+from market_data.http import HttpClient, Service
+from market_data.polymarket.completeness import Query, Totals
 from market_data.polymarket.parse import Refused
 from market_data.types import Market, Outcome, PricePoint
+from market_data.venues.base import standin
 
 F = TypeVar("F")
 
@@ -38,29 +41,17 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completeness:
-    """What a listing saw, kept, passed over and refused; a value, so a stored one lets the listing go on."""
+class Completeness(Totals):
+    """Of a listing whose pages come without a documented order, and where it stands."""
 
     venue: str
     clock: str
     """The venue's field that places a market in the window."""
-    query: Query
-    started_at: datetime
-    pages: int = 0
-    rows: int = 0
-    kept: int = 0
-    passed_over: Mapping[str, int] = field(default_factory=dict)
-    """Rows that were read and that the query does not ask for, by reason."""
-    refused: Mapping[str, int] = field(default_factory=dict)
-    """Rows that could not be read, by reason."""
-    statuses: Mapping[str, int] = field(default_factory=dict)
-    """Kept rows by outcome status."""
     cursor: str = ""
     """Where the next page begins, in the venue's own words."""
     last_ids: tuple[str, ...] = ()
     anchor: str = ""
     """Digest of the ids of an earlier page; see `walk`."""
-    ended: str = ""
     notes: tuple[str, ...] = ()
     """What else may be missing, as the venue's class found out."""
 
@@ -83,9 +74,7 @@ class Completeness:
         lines = [
             f"{self.venue}, {self.clock} from {query.after.isoformat()} to before {query.before.isoformat()}, "
             f"volume from {query.min_volume:g}: {self.pages} pages, {self.rows} rows, {self.kept} kept",
-            *(f"  kept, {status}: {count}" for status, count in sorted(self.statuses.items())),
-            *(f"  passed over, {reason}: {count}" for reason, count in sorted(self.passed_over.items())),
-            *(f"  refused, {reason}: {count}" for reason, count in sorted(self.refused.items())),
+            *self.tally(),
             f"  read to: {self.ended or 'not the end'}",
             *(f"  may be missing: {gap}" for gap in self.gaps),
         ]
@@ -100,32 +89,6 @@ class Completeness:
             )
         return self
 
-    def extended(self, **changes: Any) -> "Completeness":
-        """With counts added, notes appended, and everything else replaced."""
-        for name in ("passed_over", "refused", "statuses"):
-            changes[name] = counted(getattr(self, name), changes.get(name, {}))
-        for name in ("pages", "rows", "kept"):
-            changes[name] = getattr(self, name) + changes.get(name, 0)
-        changes["notes"] = (*self.notes, *changes.get("notes", ()))
-        return replace(self, **changes)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, times as ISO text; `from_json` is the inverse."""
-        plain = asdict(self)
-        plain["started_at"] = self.started_at.isoformat()
-        plain["query"] |= {"after": self.query.after.isoformat(), "before": self.query.before.isoformat()}
-        return plain
-
-    @staticmethod
-    def from_json(plain: Mapping[str, Any]) -> "Completeness":
-        query = dict(plain["query"])
-        for name in ("after", "before"):
-            query[name] = datetime.fromisoformat(query[name])
-        values = {**plain, "query": Query(**query), "started_at": datetime.fromisoformat(plain["started_at"])}
-        for name in ("last_ids", "notes"):
-            values[name] = tuple(values[name])
-        return Completeness(**values)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[F]):
@@ -134,3 +97,35 @@ class Page(Generic[F]):
     listed: tuple[Listed[F], ...]
     refused: tuple[Refused, ...]
     so_far: Completeness
+
+
+class Paged:
+    """What venues have in common that are one service and state their listings with `Completeness`.
+
+    `aside` is where payloads that could not be read are kept.
+    """
+
+    name: str
+    base_url: str
+    requests_per_second: float
+
+    def __init__(
+        self,
+        client: HttpClient,
+        service: Service | None = None,
+        *,
+        aside: Path | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client, self._aside, self._clock = client, aside, clock
+        self._service = service or Service(
+            name=self.name.capitalize(), base_url=self.base_url, requests_per_second=self.requests_per_second
+        )
+
+    @classmethod
+    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
+        """The venue itself, or a stand-in at `base_url`."""
+        return cls(client, standin(cls.__name__, base_url), aside=aside)
+
+    def restored(self, plain: Mapping[str, Any]) -> Completeness:
+        return Completeness.from_json(plain)

@@ -14,24 +14,22 @@
 - A creator decides; a twin in another currency (`siblingContractId`) is the same question, so both are one event.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from market_data.errors import DataError
-from market_data.http import BadAnswer, HttpClient, Service
+from market_data.http import BadAnswer
 from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange
 from market_data.polymarket.resolution import Verdict
 from market_data.types import Market, Outcome
-from market_data.venues.base import standin
-from market_data.venues.listing import Completeness, Listed, Page, Prices
+from market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
 from market_data.venues.manifold_prices import bet_prices
 from market_data.venues.reading import Reader, evidence
 from market_data.venues.walk import next_page, rows_of
@@ -124,27 +122,14 @@ def parse_manifold(row: Mapping[str, Any]) -> ManifoldMarket:
     )
 
 
-class Manifold:
+class Manifold(Paged):
     """The venue; `aside` is where payloads that could not be read are kept."""
 
     name = NAME
+    base_url = BASE_URL
+    requests_per_second = REQUESTS_PER_SECOND
     checked_against = "documentation only: no recording exists"
     needs = "nothing"
-
-    def __init__(
-        self,
-        client: HttpClient,
-        service: Service | None = None,
-        *,
-        aside: Path | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._client, self._aside, self._clock = client, aside, clock
-        self._service = service or Service(name="Manifold", base_url=BASE_URL, requests_per_second=REQUESTS_PER_SECOND)
-
-    @classmethod
-    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
-        return cls(client, standin(cls.__name__, base_url), aside=aside)
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[ManifoldFacts]]:
         """Raises FetchError, SchemaChange, DataError."""
@@ -163,9 +148,6 @@ class Manifold:
             page = await self._client.get_json(self._service, "/search-markets", asked, check=check)
             so_far = page.so_far
             yield page
-
-    def restored(self, plain: Mapping[str, Any]) -> Completeness:
-        return Completeness.from_json(plain)
 
     async def prices(
         self, row: ManifoldMarket, as_of: datetime, *, since: datetime | None = None, max_pages: int = 200

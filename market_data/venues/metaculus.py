@@ -17,20 +17,18 @@ they ask for written permission before data of the API is used to train or evalu
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from market_data.errors import CoordevalError, DataError
-from market_data.http import BadAnswer, FetchError, HttpClient, Service
+from market_data.http import BadAnswer, FetchError
 from market_data.polymarket.completeness import Query
 from market_data.polymarket.fields import SchemaChange, keep_aside
 from market_data.polymarket.resolution import Verdict
 from market_data.types import Market, Outcome, PricePoint, utc
-from market_data.venues.base import standin
-from market_data.venues.listing import Completeness, Listed, Page, Prices
+from market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
 from market_data.venues.metaculus_token import BASE_URL, HINT, TOKEN_VARIABLE, metaculus_client
 from market_data.venues.reading import Reader, evidence
 from market_data.venues.walk import next_page, rows_of
@@ -139,28 +137,15 @@ def questions_of(post: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [{"id": f"post {post.get('id')}", "kind": kind}]
 
 
-class Metaculus:
+class Metaculus(Paged):
     """The venue; `client` must carry the token (`metaculus_client`)."""
 
     name = NAME
+    base_url = BASE_URL
+    requests_per_second = REQUESTS_PER_SECOND
     checked_against = "documentation only: no settled recording exists"
     needs = f"your token, in the variable {TOKEN_VARIABLE}"
     client = staticmethod(metaculus_client)
-
-    def __init__(
-        self,
-        client: HttpClient,
-        service: Service | None = None,
-        *,
-        aside: Path | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._client, self._aside, self._clock = client, aside, clock
-        self._service = service or Service(name="Metaculus", base_url=BASE_URL, requests_per_second=REQUESTS_PER_SECOND)
-
-    @classmethod
-    def at(cls, client: HttpClient, base_url: str | None, aside: Path | None) -> Self:
-        return cls(client, standin(cls.__name__, base_url), aside=aside)
 
     async def pages(self, query: Query, *, resume: Completeness | None = None) -> AsyncIterator[Page[MetaculusFacts]]:
         """Raises FetchError, SchemaChange, DataError; CoordevalError where the token is refused."""
@@ -178,9 +163,6 @@ class Metaculus:
             page = await self._ask("/posts/", asked, partial(self._page, so_far=so_far))
             so_far = page.so_far
             yield page
-
-    def restored(self, plain: Mapping[str, Any]) -> Completeness:
-        return Completeness.from_json(plain)
 
     async def prices(self, row: MetaculusQuestion, as_of: datetime, *, since: datetime | None = None) -> Prices:
         """The recency-weighted community prediction; kind "unstated", because nobody trades."""

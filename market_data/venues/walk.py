@@ -33,7 +33,7 @@ def next_page(
     aside: Path | None,
     **state: Any,
 ) -> "Page[F]":
-    """The page of `rows` after `so_far`; `state` is what else changes there (cursor, ended, notes).
+    """The page of `rows` after `so_far`; `state` is what else changes there (cursor, ended).
 
     Raises BadAnswer for a page that came before and DataError where not one row can be read.
     """
