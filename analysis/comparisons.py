@@ -228,12 +228,15 @@ def retrodesign(effect: float, sem: float, *, df: float = inf, alpha: float = 0.
 def markets_needed(delta: float, sd: float, *, alpha: float, power: float = 0.8) -> int:
     """⌈(z₁₋ₐ⸝₂ + z_power)² sd²/Δ²⌉: independent markets whose differences have the standard deviation `sd`.
 
-    `delta` ≠ 0 and `sd` are in Brier points. Source: Cohen (1988).
+    `delta` and `sd` are in Brier points. Source: Cohen (1988). Raises AnalysisError where `delta` is 0 or not finite: no
+    number of markets shows a difference that is not there.
 
     >>> from analysis import markets_needed
     >>> markets_needed(0.02, 0.12, alpha=0.05 / 10)
     480
     """
+    if not 0 < abs(delta) < inf:
+        raise AnalysisError(f"delta is {delta!r}: it must be a difference other than 0, in Brier points, such as 0.02")
     z = float(stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power))
     return ceil((z * sd / delta) ** 2)
 

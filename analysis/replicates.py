@@ -143,7 +143,7 @@ def _difference(first: Floats, second: Floats) -> dict[str, float | str | None]:
         return row | {"reason": "sem, t: one market, a standard error needs two"}
     sem = float(d.std(ddof=1) / np.sqrt(d.size))
     if sem <= 1e-12 * np.abs(d).max():
-        return row | {"sem": 0.0, "reason": "t: the difference is the same on every market"}
+        return row | {"reason": "sem, t: the difference is the same on every market"}
     t = float(d.mean()) / sem
     return row | {"sem": sem, "t": t, "p_value": float(2 * stats.t.sf(abs(t), d.size - 1))}
 

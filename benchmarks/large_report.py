@@ -43,14 +43,19 @@ def _measure(path: Path) -> None:
     """Prints what each step took, and last the figures that are compared."""
     from flows.scoring import score
 
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
     report = score(path)
     scored = time.perf_counter() - wall
     page = report.write(path.parent / "report")
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    wall, cpu, own = time.perf_counter() - wall, time.process_time() - cpu, time.thread_time() - own
     print(f"  statistics and figures {scored:6.1f} s")
     print(f"  page and files         {wall - scored:6.1f} s")
-    print(f"  CPU of all threads     {cpu:6.1f} s")
+    print(
+        f"  CPU of all threads     {cpu:6.1f} s, of which the main one {own:.1f}: on a machine that is busy with others, the"
+    )
+    print(
+        "  wall clock tells more of them than of the report; on two free cores it lies between half of the CPU and all of it"
+    )
     for line in _reduced(report):
         print(f"  {line}")
     for file in sorted(page.parent.iterdir()):

@@ -235,3 +235,9 @@ def test_a_tie_that_rounding_leaves_over_needs_no_number_of_markets():
     assert 0 < abs(row["delta"]) < 1e-15
     assert (row["n_needed"], row["n_needed_clustered"]) == (None, None)
     assert "n_needed: no difference" in row["reason"]
+
+
+@pytest.mark.parametrize("delta", [0.0, float("nan"), float("inf")])
+def test_no_number_of_markets_shows_a_difference_that_is_not_there(delta):
+    with pytest.raises(AnalysisError, match="it must be a difference other than 0"):
+        markets_needed(delta, 0.1, alpha=0.05)
