@@ -27,6 +27,7 @@ _STUDIES = """
     FROM studies s LEFT JOIN cells c USING (study_id) LEFT JOIN forecasts f ON f.forecast_id = c.forecast_id
     GROUP BY ALL ORDER BY used_at DESC, s.study_id
 """
+_STUDY = "SELECT * FROM studies WHERE study_id = ?"
 _FORECASTS = """
     SELECT c.configuration, c.market_id, m.question, m.event_id, m.category, c.replicate,
         coalesce(f.status, 'pending') AS status, f.probability, f.reason,
@@ -95,6 +96,8 @@ class Reader:
 
         Raises LedgerError listing what exists, or the candidates where an id is ambiguous.
         """
+        if known := self.query(_STUDY, [name]).to_dicts():  # the whole id: no need to look at the others
+            return _study_of(known[0])
         rows = self.studies().to_dicts()
         named = [row for row in rows if row["name"] == name][:1]
         found = named or [row for row in rows if len(name) >= 4 and row["study_id"].startswith(name)]
@@ -104,8 +107,8 @@ class Reader:
             raise LedgerError(
                 f"{problem}. {self.path} has: {shown or 'no study yet; `coordeval run STUDY.toml` stores one'}"
             )
-        [row] = self.query("SELECT * FROM studies WHERE study_id = ?", [found[0]["study_id"]]).to_dicts()
-        return Study(**{**row, "content": orjson.loads(row["content"]), "elements": orjson.loads(row["elements"])})
+        [row] = self.query(_STUDY, [found[0]["study_id"]]).to_dicts()
+        return _study_of(row)
 
     def markets_for(self, source: str) -> list[Market]:
         """The markets of a source as they stood at opening, by id; outcomes are not part of them."""
@@ -154,6 +157,10 @@ class Reader:
                     "any command that writes, such as `coordeval run`, brings it up to date"
                 )
             yield con
+
+
+def _study_of(row: Mapping[str, Any]) -> Study:
+    return Study(**{**row, "content": orjson.loads(row["content"]), "elements": orjson.loads(row["elements"])})
 
 
 _migrations = functools.cache(schema.load)
