@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import combinations
 from typing import Any, Final
 
@@ -52,10 +53,15 @@ class Question:
             as_of=row["as_of"],
             exclusive=bool(row.get("exclusive")),
             words=words,
-            fixed=tuple(word for word in words if word[0].isdigit() or re.fullmatch(_MONTH, word)),
+            fixed=tuple(word for word in words if word[0].isdigit() or _is_month(word)),
             template=tuple(_TOKEN.findall(f"{text[: found.start()]} {text[found.end() :]}")) if found else None,
             deadline=_deadline(found, row["as_of"]) if found else None,
         )
+
+
+@lru_cache(maxsize=4096)
+def _is_month(word: str) -> bool:
+    return re.fullmatch(_MONTH, word) is not None
 
 
 def _deadline(found: re.Match[str], as_of: datetime | None) -> date | None:

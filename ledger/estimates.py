@@ -52,10 +52,13 @@ def lone_draws(reader: Reader, study: str, configurations: list[str]) -> pl.Data
 
 
 _OPENINGS = """
-    WITH asked AS (
+    WITH alone AS (
+        SELECT e.forecast_id, e.ask FROM estimates e SEMI JOIN (FROM cells WHERE study_id = $1) c USING (forecast_id)
+        WHERE e.round = 0 AND NOT EXISTS (FROM messages s WHERE s.forecast_id = e.forecast_id AND s.to_ask = e.ask)
+    ), asked AS (
         SELECT forecast_id, ask, min_by(draw_id, turn) AS first_draw, max_by(draw_id, turn) AS draw_id,
             CASE WHEN count(*) = count(attributed_micro_usd) THEN sum(attributed_micro_usd) / 1e6 END AS cost_usd
-        FROM calls GROUP BY forecast_id, ask
+        FROM calls SEMI JOIN alone USING (forecast_id, ask) GROUP BY forecast_id, ask
     )
     SELECT c.configuration, c.market_id, coalesce(m.event_id, c.market_id) AS event_id, c.replicate, e.ask, e.kind,
         d.request_id, a.draw_id, e.probability, CAST(o.value AS TINYINT) AS outcome, c.market_price, a.cost_usd,
@@ -64,8 +67,7 @@ _OPENINGS = """
         JOIN asked a USING (forecast_id, ask) JOIN draws d ON d.draw_id = a.first_draw
         LEFT JOIN markets m ON m.market_id = c.market_id
         LEFT JOIN current_outcomes o ON o.market_id = c.market_id
-    WHERE c.study_id = ? AND e.round = 0
-        AND NOT EXISTS (FROM messages s WHERE s.forecast_id = e.forecast_id AND s.to_ask = e.ask)
+    WHERE c.study_id = $1
     ORDER BY c.configuration, c.market_id, c.replicate, e.ask
 """
 
