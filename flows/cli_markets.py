@@ -1,7 +1,7 @@
 """`coordeval markets`: pull real markets into the ledger, look at them, draw a sample, audit what changed."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,6 +43,9 @@ def pull(
         str, typer.Option(help="A name that `markets sources` lists, or a Python file with a source of your own.")
     ] = "polymarket",
     prices: Annotated[float, typer.Option(min=0, help="Days of prices before each market closed; 0: none.")] = 15.0,
+    price_every: Annotated[
+        int, typer.Option(min=0, help="Keep the last price in so many minutes, at its own moment; 0: all. For new fetches.")
+    ] = 10,
     again: Annotated[
         bool, typer.Option("--again", help="Read a window that was read already anew, and store what changed.")
     ] = False,
@@ -78,9 +81,21 @@ def pull(
                 words = f"{source}: {statement.pages} pages, {statement.rows} rows, {statement.kept} kept"
                 bar.update(task, description=words)
 
+            def on_prices(done: int, wanted: int) -> None:  # of one page: how many pages there are, no venue says
+                bar.update(task, completed=done, total=wanted)
+
             statement = asyncio.run(
                 pull_markets(
-                    book, source, query, base_url=base_url, price_days=prices, again=again, contact=contact, on_page=on_page
+                    book,
+                    source,
+                    query,
+                    base_url=base_url,
+                    price_days=prices,
+                    price_every=timedelta(minutes=price_every),
+                    again=again,
+                    contact=contact,
+                    on_page=on_page,
+                    on_prices=on_prices,
                 )
             )
     console.print(statement.statement(), markup=False, highlight=False, soft_wrap=True)

@@ -23,7 +23,7 @@ from ledger import Ledger, Reader, read, row_of
 from market_data.errors import CoordevalError
 from market_data.http import FetchError, Patience
 from market_data.traces100 import CoordinationTraces, install
-from market_data.types import Market
+from market_data.types import Market, PricePoint
 from market_data.venues import MarketRow, Query, Round, Statement, Venue, connect, rounds
 
 COMMIT_ROWS = 5_000
@@ -37,6 +37,8 @@ FILES: Mapping[str, Any] = {"forecastbench": Round, "dataset": CoordinationTrace
 """Sources that come as files, for `pull_files`."""
 
 OnPage = Callable[[Statement], None]
+OnPrices = Callable[[int, int], None]
+"""Of the page that is being read: markets whose prices are stored, and those whose prices are wanted."""
 Span = tuple[datetime, datetime]
 
 
@@ -62,8 +64,12 @@ async def pull_markets(
     patience: Patience | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
     on_page: OnPage = lambda statement: None,
+    on_prices: OnPrices = lambda done, wanted: None,
+    price_every: timedelta = timedelta(0),
 ) -> Statement:
     """List a venue's resolved markets of a window into the ledger, with their last `price_days` of prices.
+
+    Of the prices in each `price_every` the last is kept, at its own moment (0: all are kept); the others are counted.
 
     Goes on from a stopped pull of the same query. One that ended before its window did is followed up from where it
     looked last; one that is complete is not asked again, unless `again`: then its listing is read anew, and what changed is
@@ -93,7 +99,8 @@ async def pull_markets(
         try:
             async for page in venue.pages(query, resume=before):
                 if price_days > 0:
-                    await _store_prices(ledger, reader, venue, page.listed, timedelta(days=price_days))
+                    span = timedelta(days=price_days)
+                    await _store_prices(ledger, reader, venue, page.listed, span, every=price_every, told=on_prices)
                 for row in page.listed:
                     _add_market(batch, venue_name, row)
                 for refused in page.refused:
@@ -148,7 +155,16 @@ def _add_market(batch: _Batch, venue: str, row: MarketRow) -> None:
     )
 
 
-async def _store_prices(ledger: Ledger, reader: Reader, venue: Any, rows: Sequence[MarketRow], span: timedelta) -> None:
+async def _store_prices(
+    ledger: Ledger,
+    reader: Reader,
+    venue: Any,
+    rows: Sequence[MarketRow],
+    span: timedelta,
+    *,
+    every: timedelta,
+    told: OnPrices,
+) -> None:
     """The prices of the last `span` before each market closed, as far as they were not asked for already."""
     ends = {row.market.id: getattr(row.facts, "ended_at", None) or row.outcome.resolved_at for row in rows}
     fetched = defaultdict[str, list[Span]](list)
@@ -163,15 +179,17 @@ async def _store_prices(ledger: Ledger, reader: Reader, venue: Any, rows: Sequen
     for start in range(0, len(wanted), AT_ONCE):
         group = wanted[start : start + AT_ONCE]
         histories = await asyncio.gather(*(venue.prices(row, until, since=since) for row, since, until in group))
+        kept = [thinned(history.points, every) for history in histories]
         ledger.write_all(
             {
-                "prices": (row_of(point) for history in histories for point in history.points),
+                "prices": (row_of(point) for points in kept for point in points),
                 "price_fetches": [
-                    _price_fetch(row.market.id, since, until, history)
-                    for (row, since, until), history in zip(group, histories, strict=True)
+                    _price_fetch(row.market.id, since, until, history, points)
+                    for (row, since, until), history, points in zip(group, histories, kept, strict=True)
                 ],
             }
         )
+        told(min(start + AT_ONCE, len(wanted)), len(wanted))
 
 
 _FETCHES = """
@@ -190,14 +208,29 @@ def missing(since: datetime, until: datetime, fetched: Iterable[Span]) -> list[S
     return [*parts, (start, until)] if start < until else parts
 
 
-def _price_fetch(market_id: str, since: datetime, until: datetime, history: Any) -> dict[str, Any]:
+def thinned(points: Sequence[PricePoint], every: timedelta) -> list[PricePoint]:
+    """The last point of each kind in each `every`, counted from midnight UTC of 1970, where it stood; 0: all of them."""
+    if not every:
+        return list(points)
+    last: dict[tuple[str, int], PricePoint] = {}
+    for point in points:
+        assert point.knowable_at is not None  # a history is dated
+        last[point.kind, int(point.knowable_at.timestamp() // every.total_seconds())] = point
+    return sorted(last.values(), key=lambda point: (point.knowable_at, point.kind))
+
+
+def _price_fetch(
+    market_id: str, since: datetime, until: datetime, history: Any, kept: Sequence[PricePoint]
+) -> dict[str, Any]:
+    thinned_out = len(history.points) - len(kept)
+    dropped = {**history.dropped, **({"not the last of its minutes": thinned_out} if thinned_out else {})}
     return {
         "market_id": market_id,
         "source": history.source,
         "since": since,
         "until": until,
-        "points": len(history.points),
-        "dropped": _json(dict(history.dropped)),
+        "points": len(kept),
+        "dropped": _json(dropped),
         "reason": getattr(history, "reason", "") or ("" if history.points else "the history is empty"),
         "fetched_at": datetime.now(UTC),
     }

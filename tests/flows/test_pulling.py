@@ -17,13 +17,14 @@ from analysis.links import propose_links
 from flows.evaluation import open_evaluation
 from flows.markets import audit
 from flows.planning import plan, pull
-from flows.pulling import AT_ONCE, OVERLAP, missing, pull_files, pull_markets
+from flows.pulling import AT_ONCE, OVERLAP, missing, pull_files, pull_markets, thinned
 from flows.study import load_study
 from ledger import Ledger, read
 from ledger.questions import questions_frame
 from market_data.errors import CoordevalError, DataError
 from market_data.http import FetchError, Patience
 from market_data.standin import Faults, GeneratedMarkets, polymarket_app
+from market_data.types import PricePoint
 from market_data.venues import Query
 from market_data.venues.standin import TOKEN, venues_app
 from market_data.venues.standin_world import GeneratedVenues
@@ -88,13 +89,14 @@ def pulled(
     days=0.0,
     base=BASE,
     again=False,
+    **options,
 ):
     """(statement or the error that ended it, the requests that were made)."""
     wire = Wire(app or polymarket_app(world or World(), faults), cut_after)
 
     async def go():
         return await pull_markets(
-            ledger, venue, query, base_url=base, price_days=days, transport=wire, patience=IMPATIENT, again=again
+            ledger, venue, query, base_url=base, price_days=days, transport=wire, patience=IMPATIENT, again=again, **options
         )  # fmt: skip
 
     with Ledger.open(path, purpose="test") as ledger:
@@ -600,3 +602,36 @@ def test_prices_of_a_page_are_never_held_together(paths, monkeypatch):
     pulled(paths[0], World(100), Query(after=datetime(2023, 1, 1, tzinfo=UTC), before=OPEN_END), days=TWO_HOURS)
     assert max(map(len, written)) == AT_ONCE
     assert len(set().union(*written)) > 5 * AT_ONCE
+
+
+def price(minute, value, kind="mid"):
+    return PricePoint(market_id="m", knowable_at=AFTER + timedelta(minutes=minute), price=value, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("points", "every", "kept"),
+    [
+        pytest.param([price(0, 0.1), price(9, 0.2), price(10, 0.3)], 10, [0.2, 0.3], id="the last in each ten minutes"),
+        pytest.param([price(0, 0.1), price(1, 0.2)], 0, [0.1, 0.2], id="all"),
+        pytest.param([price(1, 0.1), price(1, 0.2, "last_trade")], 10, [0.2, 0.1], id="each kind on its own"),
+        pytest.param([], 10, [], id="none"),
+    ],
+)
+def test_thinned_prices_stay_at_their_own_moments(points, every, kept):
+    found = thinned(points, timedelta(minutes=every))
+    assert [point.price for point in found] == kept
+    assert set(found) <= set(points), "no price is moved"
+
+
+def test_what_was_thinned_is_counted_and_every_price_that_is_kept_was_served(paths):
+    world = World(100)
+    pulled(paths[0], world, days=TWO_HOURS)
+    pulled(paths[1], world, days=TWO_HOURS, price_every=timedelta(minutes=10))
+    served, kept = (set(stored(path, "prices").select("market_id", "knowable_at", "price").iter_rows()) for path in paths)
+    assert kept < served
+    assert len(kept) < len(served) / 5
+    counts = [
+        orjson.loads(row).get("not the last of its minutes", 0)
+        for row in read(paths[1]).query("SELECT dropped FROM price_fetches")["dropped"]
+    ]
+    assert sum(counts) == len(served) - len(kept)
