@@ -55,6 +55,14 @@ FLAT = 1.1
 """Memory is flat in the number of pages if no size takes more than this times the peak of a quarter of the largest."""
 
 
+NO_PAYOUTS = b'{"data": []}'
+"""None are known, so each outcome stands on Gamma alone."""
+
+
+def asks_payouts(request: httpx.Request) -> bool:
+    return request.url.path.endswith("/resolutions")
+
+
 class Pages(httpx.AsyncBaseTransport):
     """Answers from memory, by cursor."""
 
@@ -62,8 +70,7 @@ class Pages(httpx.AsyncBaseTransport):
         self.pages = pages
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        payouts = request.url.path.endswith("/resolutions")  # none are known, so each outcome stands on Gamma alone
-        body = b'{"data": []}' if payouts else self.pages[request.url.params.get("after_cursor", "")]
+        body = NO_PAYOUTS if asks_payouts(request) else self.pages[request.url.params.get("after_cursor", "")]
         return httpx.Response(200, headers={"content-type": "application/json"}, content=body)
 
 
@@ -74,7 +81,8 @@ class Files(httpx.AsyncBaseTransport):
         self.folder = folder
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        body = (self.folder / (request.url.params.get("after_cursor", "") or "first")).read_bytes()
+        page = self.folder / (request.url.params.get("after_cursor", "") or "first")
+        body = NO_PAYOUTS if asks_payouts(request) else page.read_bytes()
         return httpx.Response(200, headers={"content-type": "application/json"}, content=body)
 
 
