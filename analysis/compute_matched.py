@@ -13,7 +13,7 @@ from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
 from analysis.pooling import padded
-from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio
+from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio, tails
 
 LONE: Final = "single_agent"
 SAMPLING: Final = "plain sampling"
@@ -218,7 +218,7 @@ def _reaches(drawn: Draws, name: str, unit: int, *, events: int, level: float) -
     ends = ends[~np.isnan(ends)]
     cost, aim = drawn.estimate[5, unit], drawn.estimate[4, unit]
     share = float(np.mean(ends < inf)) if ends.size and events > 1 else None
-    low, high = np.quantile(ends, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf") if ends.size else (inf, inf)
+    low, high = np.quantile(ends, tails(events, level), method="inverted_cdf") if share is not None else (inf, inf)
     why = []
     if np.isnan(aim) or np.isnan(cost):
         why.append("the target or a cost is unknown")

@@ -134,10 +134,9 @@ def frontier(
     if at is None:
         reasons["hypervolume"] = "no configuration has a known cost"
     else:
-        every = hypervolume(np.vstack([cost[placed], draws[:, 1]]), np.vstack([score[placed], draws[:, 0]]), reference=at)
-        volumes = Draws(estimate=every[:1, None], resampled=every[1:, None, None], left_out=None)
-        ends = interval(volumes, 0, 0, method="percentile", events=events, level=level)
-        area = (float(every[0]), ends.low, ends.high)
+        volumes = _volumes(drawn, placed, draws, reference=at)
+        ends = interval(volumes, 0, 0, method=PLAIN, events=events, level=level)
+        area = (float(volumes.estimate[0, 0]), ends.low, ends.high)
         reasons |= {"hypervolume_low, hypervolume_high": ends.reason} if ends.reason else {}
     return Frontier(
         table=pl.DataFrame(rows, schema=_SCHEMA).sort("cost", "configuration", nulls_last=True),
@@ -170,6 +169,16 @@ def hypervolume(cost: Floats, brier: Floats, *, reference: tuple[float, float]) 
     best = np.minimum.accumulate(np.take_along_axis(brier, order, axis=1), axis=1)
     width = np.diff(edge, axis=1, append=np.full((edge.shape[0], 1), reference[0]))
     return np.asarray(np.sum(width * np.maximum(reference[1] - best, 0), axis=1), np.float64)
+
+
+def _volumes(drawn: Draws, placed: list[int], draws: Floats, *, reference: tuple[float, float]) -> Draws:
+    """The hypervolume as a measure of one unit; `draws` are the resamples in which all of `placed` are known."""
+    left_out = drawn.left_out
+    estimate, resampled, rest = (
+        hypervolume(points[:, 1], points[:, 0], reference=reference)[:, None]
+        for points in (drawn.estimate[None, :, placed], draws, draws if left_out is None else left_out[:, :, placed])
+    )
+    return Draws(estimate=estimate, resampled=resampled[:, :, None], left_out=None if left_out is None else rest[:, :, None])
 
 
 def _columns(sample: Grid, cells: pl.DataFrame, names: list[str]) -> Floats:

@@ -207,6 +207,12 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     return Interval(low=float(low), high=float(high), sd=float(draws.std(ddof=1)), reason=None)
 
 
+def tails(events: int, level: float) -> Floats:
+    """The shares of the resamples below the two ends of a quantile interval of two events or more: see `interval`."""
+    tail = ndtr(stdtrit(events - 1, (1 - level) / 2) * np.sqrt(events / (events - 1)))
+    return np.array([tail, 1 - tail])
+
+
 def needs_left_out(method: Method) -> bool:
     """Whether the interval rests on the estimate without each event."""
     return not {"bca", "student", "share"}.isdisjoint(method.split("+"))
@@ -225,11 +231,10 @@ def _ends(
     t = float(stdtrit(events - 1, (1 + level) / 2))
     if method == "student" and left_out is not None:
         return estimate - t * standard_error(left_out), estimate + t * standard_error(left_out)
-    tail = ndtr(-t * np.sqrt(events / (events - 1)))
-    tails = np.array([tail, 1 - tail])
+    cut = tails(events, level)
     if method == "bca" and left_out is not None:
-        tails = _accelerated(tails, estimate, draws, left_out)
-    low, high = np.quantile(draws, tails, method="weibull")
+        cut = _accelerated(cut, estimate, draws, left_out)
+    low, high = np.quantile(draws, cut, method="weibull")
     bias = draws.mean() - estimate
     if method == "centred":
         low, high = low - bias, high - bias
