@@ -26,8 +26,10 @@ def on_coordination(deeper: Diagnostics) -> Iterator[str]:
     for name in gained:
         row = gain[name, "gain"]
         value = number(abs(row["estimate"]))
-        if row["low"] is None:
-            yield f"{name}: talking changed nothing that an interval could hold ({number(row['estimate'])})."
+        if row["low"] is None and abs(row["estimate"]) <= _ROUNDING:
+            yield f"{name}: talking changed nothing: every forecast scores what its pooled first estimates do."
+        elif row["low"] is None:
+            yield f"{name}: whether talking helped is not known: gain {number(row['estimate'])}; {row['reason']}."
         elif row["low"] > 0:
             yield f"{name}: talking made it better than its pooled first estimates, by {value} {ends(row)} in Brier score."
         elif row["high"] < 0:

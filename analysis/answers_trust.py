@@ -54,11 +54,12 @@ def _missing(deeper: Diagnostics) -> Iterator[str]:
     pairs = [row for row in rows if row["than"] is not None and row["estimate"] is not None]
     sure = [row for row in pairs if row["low"] > 0 or row["high"] < 0]
     widest = max(alone, key=lambda row: row["high"] - row["low"])
+    whose = "its" if len(sure) == 1 else "their"
+    signs = f", and {len(sure)} of {counted(len(pairs), 'difference')} between configurations would keep {whose} sign"
     yield (
         f"{missing:,} of {counted(total, 'forecast')} of resolved markets {'is' if missing == 1 else 'are'} missing. Had "
-        f"they been anything, {widest['configuration']} would score {number(widest['low'])} to {number(widest['high'])}, "
-        f"and {len(sure)} of {counted(len(pairs), 'difference')} between configurations would keep "
-        f"{'its' if len(sure) == 1 else 'their'} sign."
+        f"they been anything, {widest['configuration']} would score {number(widest['low'])} to {number(widest['high'])}"
+        f"{signs if pairs else ''}."
     )
 
 

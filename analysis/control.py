@@ -62,6 +62,14 @@ class Control:
     def differences(self) -> tuple[Field, ...]:
         return tuple(field for field in self.fields if field.status == "differs")
 
+    @property
+    def incomparable(self) -> str | None:
+        """Why a difference between configurations says nothing of coordination; None where nothing is known to differ."""
+        if self.held is not False:
+            return None
+        what = ", ".join(field.name for field in self.differences)
+        return f"the configurations were not given the same {what}, so a difference between them is not one of coordination"
+
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         values: dict[str, Any] = orjson.loads(orjson.dumps(self))

@@ -1,12 +1,13 @@
 """What stands behind a headline: what talking did, nulls, bins, pools, groups of markets, single and missing ones, time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import polars as pl
 
 from analysis.binning import Binning, binning
+from analysis.bootstrap import PRICE
 from analysis.coherence import Coherence, coherence
 from analysis.coordination import AGGREGATIONS, Coordination, coordination
 from analysis.frames import Scored
@@ -52,6 +53,9 @@ def diagnose(
 ) -> Diagnostics:
     """The measures of `cells`, of which `kept` are scored, with what `record` adds; `n` resamples of events from `seed`.
 
+    Where `record.control` is not held, what sets configurations against each other is left out; how they begin is not: there
+    they were given the same bytes.
+
     Raises:
         AnalysisError: a frame breaks a rule.
 
@@ -76,7 +80,7 @@ def diagnose(
     unsaid = unresolved or ("what agents said on the way was not recorded" if said is None or said.is_empty() else "")
     how: dict[str, Any] = {"n": n, "seed": seed}
     estimates = pl.DataFrame() if said is None else said
-    return Diagnostics(
+    found = Diagnostics(
         coordination=part(
             "coordination",
             unsaid,
@@ -99,6 +103,27 @@ def diagnose(
         resamples=n,
         seed=seed,
         reasons=reasons,
+    )
+    why = record.control.incomparable if record.control is not None else None
+    return _withheld(found, why) if why else found
+
+
+def _withheld(found: Diagnostics, why: str) -> Diagnostics:
+    """Without the pairs of configurations; each of them against the market price stays."""
+    against_price = pl.col("second") == PRICE
+    influential, looked, bounds, binned = found.influence, found.sequences, found.bounds, found.binning
+    return replace(
+        found,
+        influence=influential
+        and replace(
+            influential,
+            markets=influential.markets.filter(against_price),
+            restated=influential.restated.filter(against_price),
+            headline=f"Who leads is not said: {why}.",
+        ),
+        sequences=looked and replace(looked, table=looked.table.filter(against_price)),
+        bounds=None if bounds is None else bounds.filter(pl.col("than").is_null()),
+        binning=binned and replace(binned, pairs=binned.pairs.clear(), rankings=binned.rankings.clear()),
     )
 
 

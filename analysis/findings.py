@@ -13,7 +13,7 @@ from analysis.comparisons import Comparisons, comparisons
 from analysis.compute_matched import LONE, ComputeMatched, compute_matched
 from analysis.frames import Scored
 from analysis.frontier import Frontier, frontier
-from analysis.predictions import Stated, Verdicts, verdicts
+from analysis.predictions import Stated, Verdicts, verdicts, withheld
 from analysis.record import NOTHING, Record
 from analysis.structure import Structure, structure
 from analysis.variance import Variance, detectable, variance
@@ -125,17 +125,17 @@ def find(
             reasons["detectable"] = "fewer than two markets have every configuration that calls a model"
     parts["stated"] = stated = stated or Stated()
     parts["predictions"] = _judged(stated, kept, [parts["measures"], parts["corp"]], n=count, seed=seed)
-    if record.control is not None and record.control.held is False:
-        _withhold(parts, reasons, ", ".join(field.name for field in record.control.differences))
+    if record.control is not None and (difference := record.control.incomparable):
+        _withhold(parts, reasons, difference)
     return Findings(**parts, resamples=count, resamples_corp=corp_count, seed=seed, reasons=reasons)
 
 
-def _withhold(parts: dict[str, Any], reasons: dict[str, str], what: str) -> None:
+def _withhold(parts: dict[str, Any], reasons: dict[str, str], why: str) -> None:
     """A comparison says nothing of coordination where something else differs too: only the market price is left."""
-    why = f"the configurations were not given the same {what}, so a difference between them is not one of coordination"
     if (pairs := parts["comparisons"]) is not None:
         parts["comparisons"] = replace(pairs, table=pairs.table.filter(family="market"))
     parts |= {"contrasts": _no_contrasts(), "frontier": None, "matched": None}
+    parts["predictions"] = withheld(parts["predictions"], why)
     reasons |= dict.fromkeys(("differences", "contrasts", "frontier", "matched"), why)
 
 

@@ -1,7 +1,7 @@
 """Predictions stated before a study ran, and what became of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -171,6 +171,17 @@ def verdicts(predictions: Sequence[Prediction], *found: Bootstrap, level: float 
         seed=found[0].seed if found else None,
         level=level,
     )
+
+
+def withheld(found: Verdicts, why: str) -> Verdicts:
+    """The verdicts without those between two configurations, which are undecided for the reason `why`."""
+    between = pl.col("than").is_not_null() & (pl.col("than") != PRICE)
+    kept = ("claim", "source", "measure", "of", "than", "value", "direction")
+    changed = {name: pl.when(between).then(None).otherwise(name) for name in found.table.columns if name not in kept} | {
+        "verdict": pl.when(between).then(pl.lit(UNDECIDED)).otherwise("verdict"),
+        "reason": pl.when(between).then(pl.lit(why)).otherwise("reason"),
+    }
+    return replace(found, table=found.table.with_columns(**changed))
 
 
 def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str, Any]:

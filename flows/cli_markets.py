@@ -44,7 +44,7 @@ def pull(
     ] = "polymarket",
     prices: Annotated[float, typer.Option(min=0, help="Days of prices before each market closed; 0: none.")] = 15.0,
     price_every: Annotated[
-        int, typer.Option(min=0, help="Keep the last price in so many minutes, at its own moment; 0: all. For new fetches.")
+        int, typer.Option(min=0, help="Keep the last price in so many minutes, at its own moment; 0: all.")
     ] = 10,
     again: Annotated[
         bool, typer.Option("--again", help="Read a window that was read already anew, and store what changed.")

@@ -1,7 +1,7 @@
 """A second study, planned from a first one: what N markets and R replicates would see, and what a budget buys best."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import ceil, isfinite
 from typing import Any, Final, Literal
 
@@ -62,7 +62,9 @@ class PowerPlan:
 
     def as_json(self) -> dict[str, Any]:
         """JSON values; a null has its reason in its row, in `best` or in `reasons`."""
-        spent = None if self.best is None else asdict(replace(self.best, table=None)) | {"table": self.best.table.to_dicts()}  # type: ignore[arg-type]
+        spent = None
+        if self.best is not None:
+            spent = {f.name: getattr(self.best, f.name) for f in fields(self.best)} | {"table": self.best.table.to_dicts()}
         return {
             "study": self.first.name,
             "simulated": self.first.simulated,

@@ -40,6 +40,8 @@ OnPage = Callable[[Statement], None]
 OnPrices = Callable[[int, int], None]
 """Of the page that is being read: markets whose prices are stored, and those whose prices are wanted."""
 Span = tuple[datetime, datetime]
+Kept = tuple[float, float]
+"""Days of prices before each closing, and the seconds of which the last one is kept (0: all are)."""
 
 
 @dataclass(slots=True)
@@ -69,7 +71,8 @@ async def pull_markets(
 ) -> Statement:
     """List a venue's resolved markets of a window into the ledger, with their last `price_days` of prices.
 
-    Of the prices in each `price_every` the last is kept, at its own moment (0: all are kept); the others are counted.
+    Of the prices in each `price_every` the last is kept, at its own moment (0: all are kept); the others are counted. What
+    was thinned more coarsely before is fetched again.
 
     Goes on from a stopped pull of the same query. One that ended before its window did is followed up from where it
     looked last; one that is complete is not asked again, unless `again`: then its listing is read anew, and what changed is
@@ -83,7 +86,8 @@ async def pull_markets(
     async with client:
         reader = read(ledger.path)
         endpoint = base_url or ""
-        before = _before(reader, venue, endpoint, query, price_days)
+        kept = (price_days, price_every.total_seconds())
+        before = _before(reader, venue, endpoint, query, kept)
         if again and before is not None and before.ended:
             before = None
         while before is not None and before.ended:
@@ -91,9 +95,9 @@ async def pull_markets(
             if query.before <= before.started_at:
                 return before
             later = replace(query, after=max(query.after, before.started_at - OVERLAP))
-            before = _before(reader, venue, endpoint, later, price_days) if later != query else None  # None: from the start
+            before = _before(reader, venue, endpoint, later, kept) if later != query else None  # None: from the start
             query = later
-        pull_id = _pull_id(venue_name, endpoint, query, price_days)
+        pull_id = _pull_id(venue_name, endpoint, query, kept)
         statement = before
         batch, kept_rows = _Batch(), statement.rows if statement else 0
         try:
@@ -122,17 +126,19 @@ async def pull_markets(
     return statement
 
 
-def _before(reader: Reader, venue: Venue[Any, Any], endpoint: str, query: Query, price_days: float) -> Statement | None:
+def _before(reader: Reader, venue: Venue[Any, Any], endpoint: str, query: Query, prices: Kept) -> Statement | None:
     """The statement of this very pull, as far as it was read; None where it was never begun."""
-    pull_id = _pull_id(venue.name, endpoint, query, price_days)
+    pull_id = _pull_id(venue.name, endpoint, query, prices)
     found = reader.query("SELECT statement FROM pulls WHERE pull_id = ?", [pull_id])
     restored: Statement | None = venue.restored(orjson.loads(found.item())) if found.height else None
     return restored
 
 
-def _pull_id(venue: str, endpoint: str, query: Query, price_days: float) -> str:
-    """Prices are part of it: a listing that was read without them has to be read again to get them."""
-    return content_hash("pull/1", [venue, endpoint, _json(query), *([price_days] if price_days > 0 else [])])
+def _pull_id(venue: str, endpoint: str, query: Query, prices: Kept) -> str:
+    """Prices are part of it: a listing that was read without them, or with fewer, has to be read again to get them."""
+    days, every = prices
+    asked = [days, *([every] if every else [])] if days > 0 else []
+    return content_hash("pull/1", [venue, endpoint, _json(query), *asked])
 
 
 def _add_market(batch: _Batch, venue: str, row: MarketRow) -> None:
@@ -168,7 +174,7 @@ async def _store_prices(
     """The prices of the last `span` before each market closed, as far as they were not asked for already."""
     ends = {row.market.id: getattr(row.facts, "ended_at", None) or row.outcome.resolved_at for row in rows}
     fetched = defaultdict[str, list[Span]](list)
-    for market_id, since, until in reader.query(_FETCHES, [list(ends)]).iter_rows():
+    for market_id, since, until in reader.query(_FETCHES, [list(ends), every.total_seconds()]).iter_rows():
         fetched[market_id].append((since, until))
     wanted = [
         (row, since, until)
@@ -184,7 +190,7 @@ async def _store_prices(
             {
                 "prices": (row_of(point) for points in kept for point in points),
                 "price_fetches": [
-                    _price_fetch(row.market.id, since, until, history, points)
+                    _price_fetch(row.market.id, (since, until), every, history, points)
                     for (row, since, until), history, points in zip(group, histories, kept, strict=True)
                 ],
             }
@@ -194,7 +200,7 @@ async def _store_prices(
 
 _FETCHES = """
     SELECT market_id, since, until FROM price_fetches
-    SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id) WHERE since < until
+    SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id) WHERE since < until AND every <= ?
 """
 
 
@@ -219,16 +225,15 @@ def thinned(points: Sequence[PricePoint], every: timedelta) -> list[PricePoint]:
     return sorted(last.values(), key=lambda point: (point.knowable_at, point.kind))
 
 
-def _price_fetch(
-    market_id: str, since: datetime, until: datetime, history: Any, kept: Sequence[PricePoint]
-) -> dict[str, Any]:
+def _price_fetch(market_id: str, span: Span, every: timedelta, history: Any, kept: Sequence[PricePoint]) -> dict[str, Any]:
     thinned_out = len(history.points) - len(kept)
     dropped = {**history.dropped, **({"not the last of its minutes": thinned_out} if thinned_out else {})}
     return {
         "market_id": market_id,
         "source": history.source,
-        "since": since,
-        "until": until,
+        "since": span[0],
+        "until": span[1],
+        "every": every.total_seconds(),
         "points": len(kept),
         "dropped": _json(dropped),
         "reason": getattr(history, "reason", "") or ("" if history.points else "the history is empty"),

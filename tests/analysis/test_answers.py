@@ -7,6 +7,7 @@ from report_data import STUDY, synthetic
 
 from analysis.control import Control, Field, Value
 from analysis.coordination import aggregations
+from analysis.leaderboard import REFERENCE
 from analysis.record import Record
 from analysis.report import build_report
 
@@ -58,7 +59,7 @@ def report_of(cells, **record):
     [
         pytest.param(lambda p, i: OUTCOME[i], "talking made it better than its pooled first estimates", id="to the truth"),
         pytest.param(lambda p, i: 1 - OUTCOME[i], "talking made it worse than its pooled first estimates", id="away"),
-        pytest.param(lambda p, i: p.mean(), "talking changed nothing that an interval could hold", id="to each other only"),
+        pytest.param(lambda p, i: p.mean(), "talking changed nothing: every forecast scores", id="to each other only"),
     ],
 )
 def test_what_talking_did_is_said_with_its_sign(toward, verdict):
@@ -132,6 +133,37 @@ def test_where_more_than_coordination_differed_the_difference_stands_in_place_of
     assert "not one of coordination" in said(report, "frontier")
     assert 'id="uncontrolled"' in page
     assert "<code>900</code>" in page
+
+
+def test_where_more_than_coordination_differed_nothing_else_sets_configurations_against_each_other():
+    rules = [
+        {"claim": "a", "measure": "brier", "of": "single_agent", "than": "consensus_alignment", "direction": "higher"},
+        {"claim": "b", "measure": "brier", "of": "single_agent", "than": REFERENCE, "direction": "higher"},
+    ]
+    study = STUDY | {"content": {"predictions": rules}}
+    report = build_report(synthetic(), study, resamples=5, n=200, record=Record(control=controlled("differs")))
+    found = report.results()
+    between, against_price = found["predictions"]["table"]
+    assert (between["verdict"], between["estimate"], between["p_value"]) == ("undecided at this N", None, None)
+    assert "not one of coordination" in between["reason"]
+    assert against_price["estimate"] is not None
+    assert {row["second"] for row in (*found["influence"]["restated"], *found["sequences"])} == {REFERENCE}
+    assert all(row["than"] is None for row in found["missing_bounds"])
+    assert found["binning"]["rankings"] == []
+    assert "Who leads is not said" in said(report, "trust")
+    assert "keep their sign" not in said(report, "trust")
+
+
+def test_a_gain_without_an_interval_is_not_called_nothing():
+    cells, estimates = talk(toward=lambda p, i: OUTCOME[i])
+    few = [f"m{i:03}" for i in range(4)]
+    part = report_of(
+        cells.filter(pl.col("market_id").is_in(few)), estimates=estimates.filter(pl.col("market_id").is_in(few))
+    )
+    words = said(part, "coordination")
+    assert "debate: whether talking helped is not known: gain 0." in words
+    assert "4 events: an interval needs 6" in words
+    assert "changed nothing" not in words
 
 
 @pytest.mark.parametrize("status", ["same", "not recorded"])

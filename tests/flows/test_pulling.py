@@ -635,3 +635,14 @@ def test_what_was_thinned_is_counted_and_every_price_that_is_kept_was_served(pat
         for row in read(paths[1]).query("SELECT dropped FROM price_fetches")["dropped"]
     ]
     assert sum(counts) == len(served) - len(kept)
+
+
+def test_prices_that_were_thinned_are_fetched_again_when_more_of_them_are_asked_for(paths):
+    world = World(100)
+    pulled(paths[0], world, days=TWO_HOURS, price_every=timedelta(minutes=10))
+    _, asked = pulled(paths[0], world, days=TWO_HOURS)
+    assert asked_prices(asked), "all of them were asked for, and one in ten minutes is there"
+    pulled(paths[1], world, days=TWO_HOURS)
+    same_rows(*paths, tables=["prices"])
+    _, asked = pulled(paths[0], world, days=TWO_HOURS, price_every=timedelta(minutes=30))
+    assert not asked_prices(asked), "more are there than are asked for"

@@ -116,7 +116,7 @@ def test_a_ledger_from_before_the_keys_became_comments_keeps_its_rows_and_goes_o
         assert stored["since"] == fetch["until"], "what was not kept is not claimed"
         for table, row in old.items():
             assert ledger.write(table, [row]) == 0, table
-            assert ledger.write("price_fetches", [fetch | {"since": fetch["until"]}]) == 0
+            assert ledger.write("price_fetches", [fetch | {"since": fetch["until"], "every": 0.0}]) == 0
 
 
 def test_what_grows_with_a_pull_has_a_key_and_no_index():

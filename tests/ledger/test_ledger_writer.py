@@ -54,6 +54,7 @@ BULK = {
         "source": "clob",
         "since": rows.T0,
         "until": rows.T0,
+        "every": 600.0,
         "points": 0,
         "dropped": "{}",
         "reason": "",
