@@ -50,7 +50,7 @@ def answers(found: Findings, deeper: Diagnostics, board: Leaderboard) -> tuple[A
         ("coordination", "What did coordination itself add or destroy?", on_coordination(deeper)),
         ("differences", "Which differences exceed the noise floor and survive correction?", _differences(found)),
         ("predictions", "Did what was predicted come true?", on_predictions(found)),
-        ("calibration", "Where do calibration and discrimination differ?", _calibration(found, deeper, board)),
+        ("calibration", "Where do calibration and discrimination differ?", _calibration(found, board)),
         ("frontier", "Which are on the frontier of cost and Brier score, and how surely?", on_frontier(found)),
         ("structure", "Which are one and the same procedure?", (*on_structure(found), *on_openings(deeper))),
         ("market", "Do they know anything that the market price does not?", on_market(deeper)),
@@ -215,7 +215,7 @@ def _differences(found: Findings) -> Iterator[str]:
         yield f"No pair is shown to be equivalent within {margin:g} either: not told apart is not the same."
 
 
-def _calibration(found: Findings, deeper: Diagnostics, board: Leaderboard) -> Iterator[str]:
+def _calibration(found: Findings, board: Leaderboard) -> Iterator[str]:
     rows = board.table.filter(pl.col("rel").is_not_null()).to_dicts()
     if not rows:
         yield nothing(found, "measures")
@@ -231,7 +231,7 @@ def _calibration(found: Findings, deeper: Diagnostics, board: Leaderboard) -> It
             f"{len(over)} of {len(rows)} reliabilities (REL) {'exceeds its' if len(over) == 1 else 'exceed their'} null "
             f"range, what 95% of perfectly calibrated forecasters would show: {listed([r['configuration'] for r in over])}."
         )
-    yield from _against_null(deeper)
+    yield from _against_null(board)
     judged = found.contrasts.drop_nulls("delta")
     for measure, of in CONTRASTS.items():
         mine = judged.filter(measure=measure)
@@ -246,15 +246,15 @@ def _calibration(found: Findings, deeper: Diagnostics, board: Leaderboard) -> It
             yield f"In {of} ({measure.upper()}) {pairs} differ after Bonferroni's correction: {named}{more}."
 
 
-def _against_null(deeper: Diagnostics) -> Iterator[str]:
+def _against_null(board: Leaderboard) -> Iterator[str]:
     """Miscalibration beside what a calibrated forecaster with the same forecasts would show."""
-    rows = [] if deeper.nulls is None else deeper.nulls.table.filter(measure="mcb").drop_nulls("p_value").to_dicts()
+    rows = board.table.select("configuration", p_value="calibration_p").drop_nulls().to_dicts()
     if not rows:
         return
     for row, p in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = p
     over = [row["configuration"] for row in rows if row["p_holm"] < ALPHA]
-    drawn = f"what {deeper.nulls.n:,} calibrated forecasters with the same forecasts show" if deeper.nulls else ""
+    drawn = f"what {board.resamples:,} calibrated forecasters with the same forecasts show"
     if over:
         yield f"Miscalibration without bins (MCB) exceeds {drawn}, {_AFTER}: {listed(over)}."
     else:

@@ -42,10 +42,11 @@ MEASURES: Final[Mapping[Family, tuple[str, ...]]] = {
     "corp": ("mcb", "dsc"),
 }
 METHODS: Final[Mapping[str, Method]] = {
-    **dict.fromkeys(("brier", "alpha", "skill_market", "skill_base", "unc", "unc_corrected"), PLAIN),
+    **dict.fromkeys(("brier", "alpha", "skill_market", "skill_base", "unc", "unc_corrected", "wbc"), PLAIN),
     **dict.fromkeys(("rel", "rel_corrected"), "centred"),
-    **dict.fromkeys(("res", "res_corrected", "wbc"), "centred+student"),
-    **dict.fromkeys(("wbv", "mcb"), "reflected"),
+    **dict.fromkeys(("res", "res_corrected"), "centred+student"),
+    "wbv": "reflected+student",
+    "mcb": "reflected",
     "dsc": "centred+reflected",
 }
 """Measure -> the interval method whose coverage came nearest to nominal, or safely above it, in simulated worlds."""
@@ -64,7 +65,7 @@ with its seed and date. REL, MCB and WBV are conservative: they sit on their bou
 """
 # The interval of a true value rests on its unbiased estimate.
 _FROM: Final = {"rel": "rel_corrected", "res": "res_corrected"}
-_BASE_RATE = 8  # its place after the binned measures
+_BASE_RATE = 8  # its place in what `binned_terms` gives, after MEASURES["binned"]: the interval of UNC rests on it
 # Why a measure is undefined where it is.
 _WHY: Final = {
     "alpha": "no market price is known",
@@ -75,7 +76,7 @@ _WHY: Final = {
 }
 FLOOR: Final = ("rel", "res", "wbv", "mcb", "dsc")
 """Measures that cannot be negative."""
-_COLUMNS = 20_000_000  # numbers held at a time of the right side of a product
+_COLUMNS = 10_000_000  # numbers held at a time of the right side of a product
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,7 @@ def bootstrap(
     >>> from analysis import bootstrap, example, scored
     >>> found = bootstrap(scored(example()), families=["brier"], n=500)
     >>> found.table.select("configuration", pl.col("estimate", "low", "high").round(2), "method").rows()[0]
-    ('independent_ensemble', 0.19, 0.11, 0.27, 'percentile+student')
+    ('independent_ensemble', 0.19, 0.11, 0.28, 'bca+student')
     >>> d = found.draws["brier"][:, 0] - found.draws["brier"][:, -1]  # paired: the ensemble and the market price
     >>> round(float((d < 0).mean()), 1)
     1.0
@@ -270,7 +271,7 @@ def _family(sample: Grid, family: Family, resamples: Resamples, *, bins: int, ed
     if family == "corp":
         parts = [_corp(sample, unit[:, 0], resamples, left_out=left_out) for unit in units]
     else:
-        measure: Measure = {"brier": _brier, "market": _market, "binned": _binned}[family]
+        measure: Measure = {"brier": _brier, "market": _market, "binned": binned_terms}[family]
         index = [_bins(unit[:, 0], bins=bins, edges=edges) for unit in units] if family == "binned" else []
         kinds = 3 * (1 + max(k.max() for k in index)) + 2 if index else 2 if family == "brier" else 6
         together = max(1, _COLUMNS // (resamples.events * kinds))
@@ -356,28 +357,23 @@ def _bin_sums(sample: Grid, p: Floats, index: Ints, *, width: int) -> Floats:
     return np.concatenate([*binned, sample.by_event(np.stack([p * p, p * y], axis=1))], axis=1)
 
 
-def _binned(sums: Floats) -> Floats:
-    """The terms, and the base rate that the interval of UNC rests on."""
-    width = sums.shape[1] // 3
-    base = ratio(sums[:, 2 * width : 3 * width].sum(axis=1), sums[:, :width].sum(axis=1))
-    return np.concatenate([binned_terms(sums), base[:, None]], axis=1)
-
-
 def binned_terms(sums: Floats) -> Floats:
-    """The five terms and the corrected three, as `analysis.decomposition.decompose` has them."""
+    """The five terms, the corrected three as `analysis.decomposition.decompose` has them, and the base rate."""
     width = sums.shape[1] // 3
     n, p, y = (sums[:, i * width : (i + 1) * width] for i in range(3))
     total, hits = np.einsum("rku->ru", n), np.einsum("rku->ru", y)  # of whole numbers, so in any order the same
     inverse = 1 / np.maximum(n, 1)
-    pp, py, yy = (np.einsum("rku,rku->ru", a * inverse, b) for a, b in ((p, p), (p, y), (y, y)))
+    means = (p * inverse, y * inverse)
+    pp, py, yy = (np.einsum("rku,rku->ru", a, b) for a, b in ((means[0], p), (means[0], y), (means[1], y)))
     base = ratio(hits, total)
     unc = base * (1 - base)
     rel, res = ratio(pp - 2 * py + yy, total), ratio(yy, total) - base**2
     wbv, wbc = ratio(sums[:, -2] - pp, total), 2 * ratio(sums[:, -1] - py, total)
-    bias = ratio(np.einsum("rku,rku->ru", y - y * y * inverse, 1 / np.maximum(n - 1, 1)), total)
-    bias[np.einsum("rku,rku->ru", n, n) <= total] = np.nan  # no bin holds two
+    bias = ratio(np.einsum("rku,rku->ru", y - means[1] * y, 1 / np.maximum(n - 1, 1)), total)
+    if (total <= width).any():  # else some bin holds two
+        bias[np.all(n <= 1, axis=1)] = np.nan
     one_less = ratio(unc, total - 1)
-    return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total], axis=1)
+    return np.stack([rel, res, unc, wbv, wbc, rel - bias, res - bias + one_less, one_less * total, base], axis=1)
 
 
 def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool) -> Draws:

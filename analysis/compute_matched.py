@@ -18,7 +18,7 @@ from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, rat
 LONE: Final = "single_agent"
 SAMPLING: Final = "plain sampling"
 """The row of `ComputeMatched.to_match` that stands for the curve."""
-_KINDS = ("premium", "k", "brier", "cost", "target", "reach")
+_KINDS = ("premium", "k", "brier", "cost", "target", "reach", "per dollar")
 _TABLE: Final[dict[str, Any]] = {
     **{"configuration": pl.String, "n_markets": pl.Int64},
     **dict.fromkeys(("cost", "k", "brier", "matched", "premium", "low", "high"), pl.Float64),
@@ -76,8 +76,9 @@ class ComputeMatched:
     """configuration (and the curve as SAMPLING), target, cost, low, high, reached, reason: USD per market to reach it.
 
     The target is a Brier score; the market price's, on the same markets and resampled with them, if none was given. A
-    configuration costs what it costs if it reaches the target, which it does in the share `reached` of the resamples. `low`
-    and `high` are over all resamples; an end is None where it is not reached.
+    configuration costs what it costs if it reaches the target, which it does in the share `reached` of the resamples, and
+    `low` and `high` are quantiles over all of them. Those of SAMPLING are of the forecasts-at-the-target per dollar, upside
+    down: a ratio whose denominator may be 0 has no interval of its own. An end is None where it is not reached.
     """
     exact: Curve | None
     cost: float | None
@@ -218,16 +219,30 @@ def _reaches(drawn: Draws, name: str, unit: int, *, events: int, level: float) -
     ends = ends[~np.isnan(ends)]
     cost, aim = drawn.estimate[5, unit], drawn.estimate[4, unit]
     share = float(np.mean(ends < inf)) if ends.size and events > 1 else None
-    low, high = np.quantile(ends, tails(events, level), method="inverted_cdf") if share is not None else (inf, inf)
+    low = high = inf
     why = []
     if np.isnan(aim) or np.isnan(cost):
         why.append("the target or a cost is unknown")
     elif cost == inf:
         why.append("it does not reach the target")
-    if share is None or low == high:
-        low, high = inf, inf
-        why += ["low, high: the same in every resample" if share is not None else "reached: one event"] if ends.size else []
-    elif high == inf:
+    if share is None:
+        why += ["reached: one event"] if ends.size else []
+    elif name == SAMPLING:
+        found = interval(drawn, 6, unit, method=PLAIN, events=events, level=level)
+        if found.low is None or found.high is None:
+            why += [f"low, high: {found.reason}"]
+        else:
+            one = interval(drawn, 3, unit, method=PLAIN, events=events, level=level)
+            least = float(drawn.estimate[3, unit])  # nobody can ask for less than one forecast
+            dear, cheap = (1 / end if end > 0 else inf for end in (found.low, found.high))
+            low = cheap if cheap >= least else one.low or least
+            high = dear if dear >= least else one.high or least
+    else:
+        low, high = np.quantile(ends, tails(events, level), method="inverted_cdf")
+        if low == high:
+            low, high = inf, inf
+            why.append("low, high: the same in every resample")
+    if share is not None and low < inf and high == inf:
         why.append(f"high: {1 - share:.1%} of the resamples do not reach it")
     values = {"cost": _number(cost), "target": _number(aim), "low": _number(low), "high": _number(high)}
     return {"configuration": name, **values, "reached": share, "reason": "; ".join(why) or None}
@@ -293,14 +308,19 @@ def _unit(v: Floats, c: Floats, lone_cost: Floats, *, error: Floats, cost: Float
 
 
 def _matched(sums: Floats) -> Floats:
-    """premium, k, brier, cost, target, cost to match; the last is ∞ where the target is not reached."""
+    """premium, k, brier, cost, target, cost to match (∞ where it is not reached), and of sampling the inverse of that."""
     n, v, c, error, cost, lone, goal, aims = np.moveaxis(sums, 1, 0)
     k, brier, aim = ratio(cost, lone), ratio(error, n), ratio(goal, aims)
     price = np.where(lone > 0, ratio(cost, n), np.nan)
     reach = np.where(brier <= aim, price, np.where(np.isnan(aim + price), np.nan, inf))
     v1, c1 = ratio(v, n)[:, 0], ratio(c, n)[:, 0]
-    reach[:, 0] = price[:, 0] * np.where(aim[:, 0] >= v1, 1, np.where(aim[:, 0] > c1, ratio(v1 - c1, aim[:, 0] - c1), inf))
-    return np.stack([_expected(n, v, c, np.maximum(k, 1)) - brier, k, brier, price, aim, reach], axis=1)
+    needed = np.where(v1 > c1, ratio(aim[:, 0] - c1, v1 - c1), np.where(aim[:, 0] >= v1, 1, 0))  # 1/k, above 1 where k < 1
+    per_dollar = np.full_like(price, np.nan)
+    per_dollar[:, 0] = needed * ratio(np.ones(len(price)), price[:, 0])
+    share = np.minimum(needed, 1)
+    with np.errstate(divide="ignore"):
+        reach[:, 0] = np.where(share > 0, price[:, 0] / share, np.where(np.isnan(aim[:, 0] + price[:, 0]), np.nan, inf))
+    return np.stack([_expected(n, v, c, np.maximum(k, 1)) - brier, k, brier, price, aim, reach, per_dollar], axis=1)
 
 
 def _expected(n: Floats, v: Floats, c: Floats, k: Floats) -> Floats:

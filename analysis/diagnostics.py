@@ -12,7 +12,6 @@ from analysis.coherence import Coherence, coherence
 from analysis.coordination import AGGREGATIONS, Coordination, coordination
 from analysis.frames import Scored
 from analysis.influence import Influence, influence, missing_bounds
-from analysis.nulls import Nulls, nulls
 from analysis.openings import Openings, openings
 from analysis.pooling import Pooling, pooling
 from analysis.record import Record
@@ -23,7 +22,6 @@ from analysis.tracking import Tracking, tracking
 RESAMPLES: Final = 2000
 """Resamples of events of these measures at most: the headline's comparisons have more."""
 T = TypeVar("T")
-_NULL_WORK: Final = 20_000_000  # draws times markets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,6 @@ class Diagnostics:
     """See `analysis.influence.missing_bounds`."""
     sequences: Sequences | None
     openings: Openings | None
-    nulls: Nulls | None
     subgroups: Subgroups | None
     binning: Binning | None
     coherence: Coherence | None
@@ -48,9 +45,7 @@ class Diagnostics:
     """Part -> why it is None."""
 
 
-def diagnose(
-    cells: pl.DataFrame, kept: Scored, record: Record, *, bins: int = 10, n: int = RESAMPLES, seed: int = 0
-) -> Diagnostics:
+def diagnose(cells: pl.DataFrame, kept: Scored, record: Record, *, n: int = RESAMPLES, seed: int = 0) -> Diagnostics:
     """The measures of `cells`, of which `kept` are scored, with what `record` adds; `n` resamples of events from `seed`.
 
     Where `record.control` is not held, what sets configurations against each other is left out; how they begin is not: there
@@ -96,7 +91,6 @@ def diagnose(
             unresolved or ("first requests were not recorded" if record.openings is None else ""),
             lambda: openings(pl.DataFrame() if record.openings is None else record.openings, **how),
         ),
-        nulls=part("nulls", unscored, lambda: nulls(kept, bins=bins, n=_null_draws(kept.n_markets), seed=seed)),
         subgroups=part("subgroups", unscored, lambda: subgroups(kept)),
         binning=part("binning", unscored, lambda: binning(kept)),
         coherence=part("coherence", unresolved or _unlinked(cells, record), lambda: _linked(cells, record, **how)),
@@ -125,11 +119,6 @@ def _withheld(found: Diagnostics, why: str) -> Diagnostics:
         bounds=None if bounds is None else bounds.filter(pl.col("than").is_null()),
         binning=binned and replace(binned, pairs=binned.pairs.clear(), rankings=binned.rankings.clear()),
     )
-
-
-def _null_draws(markets: int) -> int:
-    """1,000 draws of a calibrated forecaster, fewer where there are so many markets that they tell little more."""
-    return int(min(1000, max(100, _NULL_WORK // max(1, markets))))
 
 
 def _unlinked(cells: pl.DataFrame, record: Record) -> str:

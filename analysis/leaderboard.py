@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from analysis.checks import AnalysisError, Floats
-from analysis.corp import calibration_p_value, corp
-from analysis.decomposition import Edges, decompose, null_reliability
+from analysis.corp import corp
+from analysis.decomposition import Edges, decompose
 from analysis.frames import SCHEMA, Policy, Scored, scored, validated
+from analysis.nulls import Nulls, WithinEvents, nulls
 from analysis.pareto import Placement, pareto_frontier
 from analysis.replicates import compare, spread
 from analysis.scores import alpha, base_rate, brier, log_score, skill
@@ -20,10 +21,11 @@ REFERENCE: Final = "market price"
 
 _MEANS: Final = (
     *("brier", "log_score", "skill_market", "skill_base", "rel", "res", "unc", "wbv", "wbc"),
-    *("rel_corrected", "res_corrected", "unc_corrected", "null_rel_mean", "null_rel_low", "null_rel_high", "mcb", "dsc"),
+    *("rel_corrected", "res_corrected", "unc_corrected", "mcb", "dsc"),
 )
 """Computed per replicate, then averaged over replicates, so that every identity still holds."""
-_SCORES: Final = ("clipped", *_MEANS, "calibration_p", "alpha", "alpha_sem", "alpha_sem_clustered")
+_NULL: Final = ("null_rel_mean", "null_rel_low", "null_rel_high", "calibration_p")
+_SCORES: Final = ("clipped", *_MEANS, *_NULL, "alpha", "alpha_sem", "alpha_sem_clustered")
 _USE: Final = {"cost_usd": "cost_usd_per_market"} | {
     name: f"{name}_per_market" for name in ("input_tokens", "output_tokens", "model_calls", "tool_calls", "seconds")
 }
@@ -53,9 +55,11 @@ class Leaderboard:
 
     `n_forecasts` cells are scored (`filled` of them by a fallback) on `n_markets` markets; `answered` and `failed` count all
     cells, unresolved markets included. `brier_spread` is the mean |Δ Brier| between replicates. Use per market is the mean
-    over all cells, failed ones too; `paid_usd` is the total. `calibration_p` over several replicates is min(1, twice their
-    mean p), valid however they depend on each other (Vovk & Wang 2020). The market price takes no part in the frontier.
+    over all cells, failed ones too; `paid_usd` is the total. `null_rel_*` and `calibration_p`, the p-value of MCB, are those
+    of `nulls`. The market price takes no part in the frontier.
     """
+    nulls: Nulls | None
+    """Every component beside what a calibrated forecaster would show; None where nothing is scored."""
     comparisons: pl.DataFrame
     """Every pair of configurations under the same policy: see `analysis.replicates.compare`."""
     left_out: pl.DataFrame
@@ -97,12 +101,14 @@ def leaderboard(
     bins: int = 10,
     edges: Edges = "decimal",
     epsilon: float = 1e-3,
+    within_events: WithinEvents = "together",
     resamples: int = 1000,
     seed: int = 0,
 ) -> Leaderboard:
     """Scores, decompositions, costs, frontier and comparisons of every configuration of `frame` (`analysis.frames.SCHEMA`).
 
-    `epsilon` clips the log score; `resamples` draws from `seed` make the null REL and the calibration p-value. The
+    `epsilon` clips the log score; `resamples` draws from `seed` make the nulls: see `analysis.nulls`,
+    also for `within_events`. The
     result does not depend on the order of the rows.
 
     Raises:
@@ -126,6 +132,9 @@ def leaderboard(
     spreads = dict(between.table.select("configuration", "mean_abs_delta").iter_rows())
     reasons = dict(between.table.select("configuration", "reason").iter_rows())
     notes = _Notes()
+    null = None
+    if kept.n_markets:
+        null = nulls(kept, bins=bins, edges=edges, within_events=within_events, n=resamples, seed=seed)
 
     def measured(name: str, mine: pl.DataFrame) -> dict[str, Any]:
         if mine.is_empty():
@@ -133,9 +142,9 @@ def leaderboard(
             return {}
 
         def one(replicate: pl.DataFrame) -> tuple[dict[str, float | None], dict[str, str]]:
-            return _measures(replicate, bins=bins, edges=edges, epsilon=epsilon, resamples=resamples, seed=seed)
+            return _measures(replicate, bins=bins, edges=edges, epsilon=epsilon)
 
-        return _averaged(name, mine, measure=one, notes=notes)
+        return _averaged(name, mine, measure=one, notes=notes) | _beside_null(name, null, notes)
 
     rows = []
     for name, mine in _groups(cells):
@@ -168,6 +177,7 @@ def leaderboard(
     table = pl.DataFrame([{name: row.get(name) for name in COLUMNS} for row in rows], schema=COLUMNS)
     return Leaderboard(
         table=table.with_columns(pl.col("dominated_by").fill_null([])).sort("brier", "configuration", nulls_last=True),
+        nulls=null,
         comparisons=compare(kept),
         left_out=kept.left_out,
         noise_floor=between.noise_floor,
@@ -187,15 +197,27 @@ def leaderboard(
     )
 
 
+def _beside_null(name: str, found: Nulls | None, notes: _Notes) -> dict[str, float | None]:
+    """The columns _NULL of one configuration."""
+    if found is None:
+        return {}
+    rows = {row["measure"]: row for row in found.table.filter(configuration=name).iter_rows(named=True)}
+    if not rows:
+        return {}
+    if reason := rows["mcb"]["reason"]:
+        notes.add("calibration_p", reason, name)
+    ends = {f"null_rel_{end}": rows["rel"][end] for end in ("mean", "low", "high")}
+    return ends | {"calibration_p": rows["mcb"]["p_value"]}
+
+
 def _measures(
-    cells: pl.DataFrame, *, bins: int, edges: Edges, epsilon: float, resamples: int, seed: int
+    cells: pl.DataFrame, *, bins: int, edges: Edges, epsilon: float
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     """Every measure of one replicate but alpha, and column -> why it is None."""
     p, y, price = (_array(cells, name) for name in ("probability", "outcome", "market_price"))
     log = log_score(p, y, epsilon=epsilon)
     over_market, over_base = skill(p, y, reference=price), skill(p, y, reference=base_rate(y))
     binned = decompose(p, y, bins=bins, edges=edges)
-    null = null_reliability(p, bins=bins, edges=edges, n=resamples, seed=seed)
     bin_free = corp(p, y)
     values: dict[str, float | None] = {
         "brier": brier(p, y),
@@ -205,10 +227,8 @@ def _measures(
         "skill_base": over_base.value,
         **{name: getattr(binned, name) for name in ("rel", "res", "unc", "wbv", "wbc")},
         **{name: getattr(binned, name) for name in ("rel_corrected", "res_corrected", "unc_corrected")},
-        **{f"null_rel_{name}": getattr(null, name) for name in ("mean", "low", "high")},
         "mcb": bin_free.mcb,
         "dsc": bin_free.dsc,
-        "calibration_p": calibration_p_value(p, y, n=resamples, seed=seed),
     }
     skills = {"skill_market": over_market.reason, "skill_base": over_base.reason}
     return values, {**binned.reasons, **{name: reason for name, reason in skills.items() if reason}}
@@ -226,8 +246,6 @@ def _averaged(
     columns = {column: [values[column] for values, _ in replicates] for column in replicates[0][0]}
     row = {column: _mean(values) for column, values in columns.items()}
     row["clipped"] = sum(v for v in columns["clipped"] if v is not None)
-    if len(replicates) > 1 and (p := row["calibration_p"]) is not None:
-        row["calibration_p"] = min(1.0, 2 * p)
     for _, reasons in replicates:
         for column, reason in reasons.items():
             notes.add(column, reason, name)

@@ -74,7 +74,7 @@ class _Unit:
         curve = np.array([pool(observed, self.counts) for observed in hits / n])
         best = (total - curve**2 @ n) / self.p.size
         base = total / self.p.size
-        terms = binned_terms(np.concatenate(sums, axis=1)[:, :, None])[:, :, 0]
+        terms = binned_terms(np.concatenate(sums, axis=1)[:, :, None])[:, :-1, 0]
         return np.column_stack([brier, terms, brier - best, base * (1 - base) - best])
 
 
@@ -172,7 +172,7 @@ def _beside(measure: str, seen: float, drawn: Floats, *, level: float) -> dict[s
     if np.isnan(seen):
         scarce = "one forecast in a replicate" if measure == "unc_corrected" else "no bin holds two forecasts of a replicate"
         return {"reason": f"{scarce}: the correction is unknown"}
-    mean, (low, high) = float(drawn.mean()), np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2))
+    mean, (low, high) = float(drawn.mean()), np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2), method="weibull")
     row = {"seen": seen, "mean": mean, "low": float(low), "high": float(high)}
     if np.ptp(drawn) <= ROUNDING:
         why = "it depends on the forecasts only" if measure == "wbv" else "every draw shows the same"

@@ -7,12 +7,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from scipy.special import ndtri, stdtr
+from scipy.special import ndtr, ndtri, stdtr
 
 from analysis.bootstrap import FLOOR, MEASURES, METHODS, PRICE, Bootstrap
 from analysis.checks import Floats
 from analysis.comparisons import holm
-from analysis.resampling import Draws, interval, standard_error
+from analysis.resampling import ROUNDING, Draws, bias_and_acceleration, freedom, interval, standard_error
 from market_data.errors import choose
 
 Verdict = Literal["upheld", "not upheld", "undecided at this N"]
@@ -125,11 +125,11 @@ class Verdicts:
     table: pl.DataFrame
     """One row per prediction; see COLUMNS.
 
-    `estimate`: measure of `of` − that of `than` (or − `value`), with its interval. `probability`: share of the resamples in
-    the direction predicted (of Student's t where the jackknife reaches further), of `resamples`. `verdict`: upheld if the
-    interval lies in the direction predicted, not upheld where it lies in the other, else undecided. `p_value`: the largest
-    1 − level at which the interval still reaches 0 from the side predicted; `p_holm`: for all predictions of the study.
-    `stands`: upheld, and p_holm ≤ 1 − level; null where undefined.
+    `estimate`: measure of `of` − that of `than` (or − `value`), with its interval. `probability`: share of the `resamples`
+    in the direction predicted, as the interval's method counts them; of two methods the less certain one. `verdict`: upheld
+    if the interval lies in the direction predicted, not upheld where it lies in the other, else undecided. `p_value`: the
+    largest 1 − level at which the interval still reaches 0 from the side predicted; `p_holm`: for all predictions of the
+    study. `stands`: upheld, and p_holm ≤ 1 − level; null where undefined.
     """
     n_markets: int
     n_events: int
@@ -224,18 +224,29 @@ def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str
         _part(part, draws[~np.isnan(draws)], estimate, left_out, sign=sign, events=found.n_events)
         for part in method.split("+")
     ]
-    p_value, probability = max(judged, key=lambda told: told[0])
-    return row | {"probability": probability, "p_value": p_value}
+    probability = min((told[1] for told in judged), key=lambda share: abs(share - 0.5))
+    return row | {"probability": probability, "p_value": max(told[0] for told in judged)}
 
 
 def _part(method: str, draws: Floats, estimate: float, left_out: Floats, *, sign: int, events: int) -> tuple[float, float]:
     """The p-value that an end of one interval gives, and the share of what lies in the direction predicted."""
     if method == "student":
         error = standard_error(left_out)
-        share = float(stdtr(events - 1, -sign * estimate / error)) if error > 0 else float(sign * estimate <= 0)
+        share = (
+            float(stdtr(freedom(left_out, events=events), -sign * estimate / error))
+            if error > 0
+            else float(sign * estimate <= 0)
+        )
         return 2 * min(share, 0.5), 1 - share
     toward = sign * _moved(draws, estimate, method=method, sign=sign)
-    return _p_value(toward, events=events), float(np.mean(toward > 0))
+    beyond = float(np.mean(toward <= 0))
+    deviates = ndtri([(1 + beyond * toward.size) / (1 + toward.size), beyond])
+    if method == "bca":  # the tail whose corrected quantile is 0
+        start, acceleration = bias_and_acceleration(sign * estimate, toward, sign * left_out)
+        apart = deviates - start
+        with np.errstate(invalid="ignore"):  # ∞/∞, where all resamples agree
+            deviates = np.where(np.isinf(apart), apart, apart / np.maximum(1 + acceleration * apart, ROUNDING) - start)
+    return _p_value(float(deviates[0]), events=events), float(ndtr(-deviates[1]))
 
 
 def _moved(draws: Floats, estimate: float, *, method: str, sign: int) -> Floats:
@@ -248,7 +259,6 @@ def _moved(draws: Floats, estimate: float, *, method: str, sign: int) -> Floats:
     return draws
 
 
-def _p_value(toward: Floats, *, events: int) -> float:
-    """Inverts the tails of `analysis.resampling.interval`: the share q of draws at or below 0 is Φ(−t √(G/(G − 1)))."""
-    share = (1 + np.sum(toward <= 0)) / (1 + toward.size)
-    return float(2 * min(stdtr(events - 1, ndtri(share) / np.sqrt(events / (events - 1))), 0.5))
+def _p_value(z: float, *, events: int) -> float:
+    """Inverts the tails of `analysis.resampling.interval`: the share of draws at or below 0 is Φ(z), z = −t √(G/(G − 1))."""
+    return float(2 * min(stdtr(events - 1, z / np.sqrt(events / (events - 1))), 0.5))

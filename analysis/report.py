@@ -171,7 +171,7 @@ def build_report(
     look = figures_style.looks(made["configuration"].unique())
     record = replace(record, aggregation={**aggregations(study["elements"]), **record.aggregation})
     found = find(made, kept, record=record, stated=stated(study), bins=bins, n=n, seed=seed)
-    deeper = diagnose(made, kept, record, bins=bins, n=min(RESAMPLES, found.resamples), seed=seed)
+    deeper = diagnose(made, kept, record, n=min(RESAMPLES, found.resamples), seed=seed)
     said = answers(found, deeper, board)
     control = record.control
     uncontrolled = uncontrolled_by(control) if control is not None and control.held is False else None

@@ -26,8 +26,9 @@ Method = Literal[
     "bca+student",
     "centred+student",
     "centred+reflected",
+    "reflected+student",
 ]
-PLAIN: Final[Method] = "percentile+student"
+PLAIN: Final[Method] = "bca+student"
 """For means and for ratios and slopes of means."""
 Measure = Callable[[Floats], Floats]
 """Sums (rows, kinds, units) -> values (rows, measures, units), NaN where undefined; each unit on its own."""
@@ -35,6 +36,7 @@ Measure = Callable[[Floats], Floats]
 ROUNDING = 1e-12
 """What rounding may change; a range that is no wider has no width."""
 _BLOCK = 65_000  # numbers that stay in the cache
+_ROOM = 4_000_000  # numbers of a block for a side that is read again and again
 _KEPT = 50_000_000  # counts that are kept for the next measure, one byte each
 _UNDEFINED = 0.01  # share of the resamples in which a measure may be undefined
 
@@ -54,13 +56,15 @@ class Resamples:
     def weights(self, *, rows: int = 1) -> Iterator[Floats]:
         """How often each event was drawn: blocks of shape (block, events), `n` rows in all, each adding up to `events`.
 
-        A block is valid until the next one is asked for; at least `rows` rows, which changes the speed, not the draws.
+        A block is valid until the next one is asked for; it has `rows` rows or more if there is room, which changes the
+        speed, not the draws.
         """
         known = self.n * self.events <= _KEPT
-        size = min(self.n, max(self._step * (4 if known else 1), rows))  # what is not drawn needs no room in the cache
+        kept = _kept(self) if known else None  # before the block, which would lie in its way
+        step = self._step * (4 if known else 1)  # what is not drawn needs no room in the cache
+        size = min(self.n, max(step, min(rows, _ROOM // self.events)))
         block = np.empty((size, self.events))
-        if known:
-            kept = _kept(self)
+        if kept is not None:
             for done in range(0, self.n, size):
                 part = kept[done : done + size]
                 block[: len(part)] = part
@@ -145,7 +149,7 @@ def measured(columns: Floats, measure: Measure, resamples: Resamples, *, left_ou
 
     width = flat.shape[1]
     rows = max(1, _BLOCK // width)
-    blocks = resamples.weights(rows=width // 4)  # fewer rows, and reading a wide right side again and again takes longest
+    blocks = resamples.weights(rows=max(16, width // 4))  # fewer rows, and reading the right side again takes longest
     return Draws(
         estimate=of(total)[0],
         resampled=np.concatenate([of(weights @ flat) for weights in blocks]),
@@ -161,7 +165,8 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     - `centred`: quantiles moved by the bias b = mean of the resamples − estimate, so that they lie around the estimate.
     - `reflected`: 2 · estimate − quantiles, and on the side that the bias points away from 2|b| further, because the
       resamples of an isotonic regression show less than half of its bias.
-    - `student`: estimate ± t · the standard error of leaving out each event; needs `left_out`. Source: Tukey (1958).
+    - `student`: estimate ± t · the standard error of leaving out each event, at its `freedom`; needs `left_out`.
+      Source: Tukey (1958).
     - `share`: of a share in [0, 1], also of none or all: that of Clopper & Pearson (1934) for as many independent events as
       give its jackknife standard error; needs `left_out`. Source: Korn & Graubard (1998).
     - two of them with a plus: from the lower of the low ends to the higher of the high ones. Resamples repeat events, which
@@ -224,13 +229,24 @@ def standard_error(left_out: Floats) -> float:
     return float(np.sqrt((known.size - 1) / max(known.size, 1) * np.sum((known - known.mean()) ** 2))) if known.size else 0.0
 
 
+def freedom(left_out: Floats, *, events: int) -> float:
+    """Degrees of freedom of that standard error: 2G/(κ − 1), at most `events` − 1, at least 1; κ their kurtosis.
+
+    A variance that few of the G events carry is known less well than G − 1 says. Source: Satterthwaite (1946).
+    """
+    apart = left_out[~np.isnan(left_out)] - np.nanmean(left_out)
+    excess = apart.size * np.sum(apart**4) - np.sum(apart**2) ** 2  # (κ − 1) (Σ a²)²
+    known = 2 * apart.size * np.sum(apart**2) ** 2 / excess if excess > 0 else np.inf
+    return float(max(1.0, min(events - 1, known)))
+
+
 def _ends(
     method: str, estimate: float, draws: Floats, left_out: Floats | None, *, events: int, level: float
 ) -> tuple[float, float]:
     """Both ends, by one method that is no combination."""
-    t = float(stdtrit(events - 1, (1 + level) / 2))
     if method == "student" and left_out is not None:
-        return estimate - t * standard_error(left_out), estimate + t * standard_error(left_out)
+        reach = float(stdtrit(freedom(left_out, events=events), (1 + level) / 2)) * standard_error(left_out)
+        return estimate - reach, estimate + reach
     cut = tails(events, level)
     if method == "bca" and left_out is not None:
         cut = _accelerated(cut, estimate, draws, left_out)
@@ -270,12 +286,17 @@ def no_interval(reason: str) -> Interval:
     return Interval(low=None, high=None, sd=None, reason=reason)
 
 
-def _accelerated(tails: Floats, estimate: float, draws: Floats, left_out: Floats) -> Floats:
-    """Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) for the tails Φ(z)."""
+def bias_and_acceleration(estimate: float, draws: Floats, left_out: Floats) -> tuple[float, float]:
+    """z₀ and a of Efron (1987): the median bias of the draws in normal deviates, and a sixth of the jackknife's skewness."""
     below = np.mean(draws < estimate) + np.mean(draws == estimate) / 2
-    start = ndtri(np.clip(below, 1 / draws.size, 1 - 1 / draws.size))
+    start = float(ndtri(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     apart = np.nanmean(left_out) - left_out[~np.isnan(left_out)]
     spread = np.sum(apart**2) ** 1.5
-    acceleration = np.sum(apart**3) / (6 * spread) if spread > 0 else 0.0
+    return start, float(np.sum(apart**3) / (6 * spread)) if spread > 0 else 0.0
+
+
+def _accelerated(tails: Floats, estimate: float, draws: Floats, left_out: Floats) -> Floats:
+    """Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) for the tails Φ(z)."""
+    start, acceleration = bias_and_acceleration(estimate, draws, left_out)
     z = start + ndtri(tails)
     return np.asarray(ndtr(start + z / (1 - acceleration * z)))

@@ -76,7 +76,7 @@ def results(
         "influence": None if deeper.influence is None else _influence(deeper),
         "missing_bounds": None if deeper.bounds is None else deeper.bounds.to_dicts(),
         "openings": _part(deeper.openings, "groups", "pairs", "configurations"),
-        "component_nulls": _part(deeper.nulls, "table"),
+        "component_nulls": _part(board.nulls, "table"),
         "subgroups": _part(deeper.subgroups, "table", "spreads"),
         "binning": _part(deeper.binning, "table", "ranges", "pairs", "rankings"),
         "coherence": None if deeper.coherence is None else _coherence(deeper.coherence),

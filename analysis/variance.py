@@ -17,7 +17,7 @@ from analysis.replicates import spread
 from analysis.resampling import Interval, Method, Resamples, interval, measured, no_interval, ratio
 
 COMPONENTS: Final = ("market", "configuration", "market × configuration", "replicate")
-_METHODS: Final[tuple[Method, ...]] = ("bca+student", "centred", "bca+student", "bca+student")
+_METHODS: Final[tuple[Method, ...]] = ("bca+student", "centred+student", "bca+student", "bca+student")
 # Mean squares are skewed where events are few; the configurations' own rises by noise alone, and is moved back by it.
 
 
@@ -49,6 +49,10 @@ class Variance:
     difference_high: float | None
     design_effect: float | None
     """By how much the correlation of markets of one event multiplies the variance of a mean difference."""
+    skewness: float | None
+    """√markets · the skewness of a mean difference between two configurations, positive where its long tail lies on the side
+    of the difference itself, as where the worse one errs seldom but much; mean over the pairs. None where it has no spread.
+    """
     n: int
     seed: int
     level: float
@@ -86,7 +90,7 @@ def variance(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 0
     whole = ~np.any(np.all(np.isnan(errors), axis=2), axis=1) if picked else np.zeros(len(sample.markets), dtype=bool)
     counts = np.sum(~np.isnan(errors), axis=2)
     deltas = noise["delta"].to_numpy()
-    rows, half, between, design = _components(sample, errors, whole, n=n, seed=seed, level=level)
+    rows, half, between, design, skewness = _components(sample, errors, whole, n=n, seed=seed, level=level)
     return Variance(
         components=pl.DataFrame(rows, schema=_schema("component", ("variance", "low", "high", "estimate"))),
         forecasts=_forecasts(sampled, sample.p[:, picked]),
@@ -99,6 +103,7 @@ def variance(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 0
         difference_low=between.low,
         difference_high=between.high,
         design_effect=design,
+        skewness=skewness,
         n=n,
         seed=seed,
         level=level,
@@ -152,13 +157,13 @@ def detectable(
 
 def _components(
     sample: Grid, errors: Floats, whole: Any, *, n: int, seed: int, level: float
-) -> tuple[list[dict[str, Any]], float | None, Interval, float | None]:
-    """The rows of `Variance.components`, half the variance of a difference with its interval, and the design effect."""
+) -> tuple[list[dict[str, Any]], float | None, Interval, float | None, float | None]:
+    """The rows of `Variance.components`, half the variance of a difference, its interval, design effect and skewness."""
     if not whole.any():
         reason = (
             "no configuration that calls a model is scored" if not errors.shape[1] else "no market has every configuration"
         )
-        return [{"component": name, "reason": reason} for name in COMPONENTS], None, no_interval(reason), None
+        return [{"component": name, "reason": reason} for name in COMPONENTS], None, no_interval(reason), None, None
     b = errors.shape[1]
     there = ~np.isnan(errors)
     count = there.sum(axis=2)
@@ -211,13 +216,17 @@ def _components(
     half = float(drawn.estimate[4, 0])
     ends = interval(drawn, 4, 0, method="bca+student", events=events, level=level)
     if np.isnan(half):
-        return rows, None, ends, None
+        return rows, None, ends, None, None
     d = np.stack([x[:, i] - x[:, j] for i, j in combinations(range(b), 2)], axis=1)
-    apart = np.where(whole[:, None], d - d[whole].mean(axis=0), 0)
-    alone, together = np.sum(apart**2), np.sum(sample.by_event(apart) ** 2)
-    corrected = together * events / (events - 1) if events > 1 else np.nan
-    design = float(corrected / (alone * whole.sum() / (whole.sum() - 1))) if alone > 0 and events > 1 else None
-    return rows, half, ends, design
+    mean = d[whole].mean(axis=0)
+    apart = np.where(whole[:, None], d - mean, 0)
+    together = sample.by_event(apart)
+    alone, second, third = np.sum(apart**2), np.sum(together**2, axis=0), np.sum(together**3, axis=0)
+    if not alone > 0 or events < 2:
+        return rows, half, ends, None, None
+    design = np.sum(second) * events / (events - 1) / (alone * whole.sum() / (whole.sum() - 1))
+    skewness = np.mean(np.sign(mean) * ratio(third, second**1.5)) * sqrt(whole.sum()) if np.all(second > 0) else np.nan
+    return rows, half, ends, float(design), None if np.isnan(skewness) else float(skewness)
 
 
 def _forecasts(names: Sequence[str], p: Floats) -> pl.DataFrame:

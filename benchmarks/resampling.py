@@ -138,7 +138,7 @@ def _in_turn(runs: Sequence[Callable[[], None]], *, repeats: int) -> list[float]
 def _memory() -> None:
     study = made(100_000)
     for family in ("brier", "binned"):
-        bootstrap(study, families=[family], bins=BINS, n=200)  # the blocks are as large as those of 10,000
+        bootstrap(study, families=[family], bins=BINS, n=600)  # as of 10,000, too many to be kept: the same blocks
     # not getrusage: its figure begins with what the parent had
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(int(line.split()[1]) / 1024)

@@ -19,9 +19,8 @@ from analysis.bootstrap import bootstrap
 from analysis.comparisons import comparisons
 from analysis.compute_matched import Curve, compute_matched
 from analysis.coordination import anchoring, coordination
-from analysis.corp import calibration_p_value
-from analysis.decomposition import decompose, null_reliability
 from analysis.frontier import frontier, hypervolume
+from analysis.nulls import nulls as component_nulls
 from analysis.planning_power import power
 from analysis.pooling import pooling
 from analysis.predictions import Prediction, verdicts
@@ -160,13 +159,13 @@ def calibrated(task: Task) -> Seen:
     cast = (good, replace(_TWIN, name="twin 0"), replace(_TWIN, name="twin 1"))
     for of, alone in (("independent markets", True), ("correlated markets", False)):
         world = draw(task.markets, regime=task.regime, forecasters=cast, rng=rng, alone=alone)
-        p, y = world.forecasts[good.name][:, 0], world.y
-        yield task.check("test", "calibration p-value", of), _rejects(calibration_p_value(p, y, n=199, seed=task.number))
-        null = null_reliability(p, n=400, seed=task.number)
-        yield task.check("interval", "null REL", of), null.low <= decompose(p, y).rel <= null.high
+        found = component_nulls(as_scored(frame(world, cast[:1], rng=rng)), n=199, seed=task.number).table
+        null = {row["measure"]: row for row in found.filter(configuration=good.name).iter_rows(named=True)}
+        yield task.check("test", "calibration p-value", of), _rejects(null["mcb"]["p_value"])
+        yield task.check("interval", "null REL", of), null["rel"]["low"] <= null["rel"]["seen"] <= null["rel"]["high"]
         if alone:
-            found = comparisons(as_scored(frame(world, cast[1:], rng=rng)), **task.options | {"n": 9}).table
-            row = found.row(by_predicate=pl.col("family") == "configurations", named=True)
+            pairs = comparisons(as_scored(frame(world, cast[1:], rng=rng)), **task.options | {"n": 9}).table
+            row = pairs.row(by_predicate=pl.col("family") == "configurations", named=True)
             yield task.check("test", "paired t, as if independent", of), _rejects(row["p_t"])
 
 

@@ -15,6 +15,7 @@ from scipy.special import expit, logit, ndtr
 from analysis.checks import Floats
 from analysis.decomposition import bin_index
 from analysis.selftest.worlds import LATENT_SD, PRICE, Forecaster, Regime, normal_grid
+from analysis.tracking import HELD
 from analysis.tracking import logit as clipped_logit
 
 HUNDREDTHS: Final = np.arange(101) / 100
@@ -85,7 +86,8 @@ def follows(who: Forecaster, regime: Regime, *, within: float = 0.005) -> Mappin
     both = (mine * weight[:, None]).T @ price  # (101, 101): forecast, price
     hits = (mine * (weight * expit(latent))[:, None]).T @ price
     p, m = HUNDREDTHS[:, None], HUNDREDTHS[None, :]
-    y, x = clipped_logit(HUNDREDTHS)[:, None], clipped_logit(HUNDREDTHS)[None, :]
+    said = clipped_logit(HUNDREDTHS, epsilon=HELD)
+    y, x = said[:, None], said[None, :]
 
     def mean(values: Floats) -> float:
         return float(np.sum(both * values))
@@ -104,7 +106,7 @@ def follows(who: Forecaster, regime: Regime, *, within: float = 0.005) -> Mappin
     return {
         "near": mean(np.asarray(np.abs(p - m) <= within + 1e-12, np.float64)),
         **{"slope": slope, "intercept": mean(y + 0 * x) - slope * mean(x + 0 * y)},
-        **{"blend_weight": float(w), "blend_gain": error(m + 0 * p) - error(blend)},
+        **{"blend_weight": float(w), "blend_gain": error(expit(x) + 0 * p) - error(blend)},
     }
 
 

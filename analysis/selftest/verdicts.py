@@ -26,8 +26,7 @@ ASSUMES: Final[Mapping[tuple[str, str], str]] = {
         "exchangeable",
     ): "markets of an event are correlated here, and it counts them as independent",
     ("paired t, as if independent", "same score, other errors"): "the same",
-    ("calibration p-value", "correlated markets"): "it draws outcomes of markets independently",
-    ("null REL", "correlated markets"): "it draws outcomes of markets independently",
+    ("null REL", "correlated markets"): "it lets all markets of an event resolve together, and here only some do",
 }
 """(measure, of) -> the assumption of it that this world breaks on purpose."""
 _TWO: Final = "from the lower end of two intervals to the higher: either alone falls short where events are few"
@@ -35,6 +34,9 @@ _WHY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("mcb", "rel", "rel_corrected"), "its boundary, 0, is where a calibrated forecaster is"),
     "variance: configuration": "its boundary, 0, is near, and noise alone moves it up",
     **dict.fromkeys(("unc", "unc_corrected"), "the base rate's interval reaches 1/2, where UNC has its maximum, 1/4"),
+    **dict.fromkeys(
+        ("null REL", "calibration p-value"), "it lets all markets of an event resolve together, as seldom they do"
+    ),
     "wbv": "moved by twice the bias of resamples, which repeat forecasts",
     "near": "a share: enough for every share, so wider than needed for most",
     "TOST": "the standard error is not small beside the margin",

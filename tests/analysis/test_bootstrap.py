@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from analysis import AnalysisError, alpha, brier, corp, decompose, leaderboard, scored, skill
 from analysis.bootstrap import COVERAGE, MEASURES, METHODS, PRICE, bootstrap, grid
 from analysis.leaderboard import REFERENCE
-from analysis.resampling import Draws, Resamples, interval, measured, ratio
+from analysis.resampling import Draws, Resamples, freedom, interval, measured, ratio
 from analysis.scores import base_rate
 
 EVERY = [measure for family in MEASURES.values() for measure in family]
@@ -286,11 +286,24 @@ def test_a_combined_method_reaches_to_the_outermost_ends_of_its_parts():
     drawn = means(d, n=400, left_out=True)
     error = stats.sem(d)  # what leaving one out comes to for a mean
     centred, found = (interval(drawn, 0, 0, method=method, events=30) for method in ("centred", "centred+student"))
-    t = stats.t.ppf(0.975, 29)
+    freedom = 2 * 30 / (stats.kurtosis(d, fisher=False) - 1)
+    assert freedom < 29, "the variance of a skewed sample is known less well"
+    t = stats.t.ppf(0.975, freedom)
     assert found.low == pytest.approx(min(centred.low, d.mean() - t * error))
     assert found.high == pytest.approx(max(centred.high, d.mean() + t * error))
     reflected, both = (interval(drawn, 0, 0, method=method, events=30) for method in ("reflected", "centred+reflected"))
     assert (both.low, both.high) == (min(centred.low, reflected.low), max(centred.high, reflected.high))
+
+
+@pytest.mark.parametrize("draw", ["normal", "uniform", "exponential"])
+def test_the_freedom_is_that_of_the_variance(draw):
+    """Satterthwaite: 2 E[s²]²/Var s², here from 40,000 samples; of a sample it is known roughly, and G − 1 is the most."""
+    samples = getattr(np.random.default_rng(1), draw)(size=(40_000, 60))
+    variances = samples.var(axis=1, ddof=1)
+    true = min(59, 2 * variances.mean() ** 2 / variances.var())
+    found = np.median([freedom(-row, events=60) for row in samples[:2000]])
+    assert true * 0.8 < found < true * 2
+    assert max(freedom(-row, events=60) for row in samples[:2000]) <= 59
 
 
 @pytest.mark.parametrize("share", [0.5, 0.3])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from reference import cell, failed, made_up, table
 
-from analysis import AnalysisError, brier, calibration_p_value, leaderboard
+from analysis import AnalysisError, brier, leaderboard, nulls, scored
 from analysis.leaderboard import COLUMNS, REFERENCE
 
 
@@ -48,16 +48,16 @@ def test_a_score_is_the_mean_over_replicates():
     assert (row["n_markets"], row["n_forecasts"], row["answered"], row["failed"]) == (40, 80, 80, 0)
 
 
-@pytest.mark.parametrize(
-    ("replicates", "factor"), [pytest.param(1, 1, id="one: its own"), pytest.param(3, 2, id="several: twice the mean")]
-)
-def test_the_p_value_of_replicates_is_valid_however_they_depend(replicates, factor):
-    frame = made_up(configurations=1, replicates=replicates).with_columns(pl.col("probability") ** 2)
-    parts = frame.partition_by("replicate")
-    each = [calibration_p_value(part["probability"], part["outcome"], n=200) for part in parts]
-    row = row_of(leaderboard(frame, resamples=200), "c0")
-    assert row["calibration_p"] == pytest.approx(factor * sum(each) / len(each))
-    assert row["calibration_p"] < 1
+def test_the_nulls_are_those_of_the_components_and_the_p_value_is_that_of_mcb():
+    frame = made_up(configurations=1, replicates=3).with_columns(pl.col("probability") ** 2)
+    board = leaderboard(frame, resamples=200)
+    theirs = nulls(scored(frame), n=200).table
+    assert board.nulls.table.equals(theirs)
+    row, rel = row_of(board, "c0"), theirs.row(by_predicate=(pl.col("configuration") == "c0") & (pl.col("measure") == "rel"))
+    rel = dict(zip(theirs.columns, rel, strict=True))
+    assert [row[f"null_rel_{end}"] for end in ("mean", "low", "high")] == [rel[end] for end in ("mean", "low", "high")]
+    assert row["rel"] == pytest.approx(rel["seen"], abs=1e-15)
+    assert row["calibration_p"] == theirs.filter(configuration="c0", measure="mcb")["p_value"][0] < 1
 
 
 def test_the_market_price_row_is_the_score_of_the_prices():

@@ -6,7 +6,7 @@ from reference import made_up
 from scipy import stats
 from test_variance import as_scored, world
 
-from analysis import AnalysisError, scored
+from analysis import AnalysisError, retrodesign, scored
 from analysis.planning_power import best, power
 from analysis.variance import detectable, variance
 
@@ -42,6 +42,26 @@ def test_the_power_is_as_planned(markets, replicates, size):
     d = studies(markets=markets, replicates=replicates, delta=delta)
     significant = stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05
     assert planned == pytest.approx(np.mean(significant), abs=0.03)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_power_is_as_planned_where_differences_are_skewed(side):
+    """Differences from a gamma distribution whose long tail lies on their own side or the other: power moves 3 points."""
+    shape, markets = 2.0, 60  # skewness √2
+    rng = np.random.default_rng(3)
+
+    def drawn(size):
+        return side * 0.001 * (rng.gamma(shape, size=size) - shape) + 0.0005
+
+    first = np.full((20_000, 2, 1), 0.3)
+    first[:, 1] += drawn((20_000, 1))
+    found = variance(as_scored(first), n=50)
+    assert found.skewness == pytest.approx(side * stats.gamma.stats(shape, moments="s"), abs=0.1)
+    planned = power(found, markets=[markets], replicates=[1], delta=0.0005)["power"][0]
+    significant = stats.ttest_1samp(drawn((8000, markets)), 0, axis=1).pvalue < 0.05
+    assert planned == pytest.approx(np.mean(significant), abs=0.03)
+    plain = retrodesign(0.0005, 0.001 * np.sqrt(shape / markets), df=markets - 1).power
+    assert side * (planned - plain) > 0.02
 
 
 def squared(seed: int) -> np.ndarray:

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 from reference import cell, made_up, table
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from analysis import AnalysisError, scored
-from analysis.tracking import MEASURES, event_sums, logit, tracking
+from analysis.tracking import MEASURES, event_sums, tracking
 
 
 def rows(frame, **options) -> dict[str, dict]:
@@ -37,7 +37,7 @@ def world(*, markets: int, signal: float, seed: int, noise: float = 0.0) -> pl.D
 def test_slope_intercept_and_share_are_those_of_other_implementations():
     frame = made_up(configurations=1, replicates=1)
     found = rows(frame)
-    x, y = logit(frame["market_price"]), logit(frame["probability"])
+    x, y = (logit(frame[name].clip(0.01, 0.99).to_numpy()) for name in ("market_price", "probability"))
     line = LinearRegression().fit(x[:, None], y)
     assert (found["slope"]["estimate"], found["intercept"]["estimate"]) == pytest.approx((line.coef_[0], line.intercept_))
     near = (frame["probability"] - frame["market_price"]).abs() <= 0.005
@@ -76,7 +76,8 @@ def test_the_interval_of_the_blend_weight_covers_it():
 
 def test_the_weight_is_the_mean_of_logistic_regressions_that_leave_a_fold_out():
     frame = world(markets=300, signal=0.5, seed=5)
-    m, p, y = logit(frame["market_price"]), logit(frame["probability"]), frame["outcome"].to_numpy()
+    m, p = (logit(frame[name].clip(0.01, 0.99).to_numpy()) for name in ("market_price", "probability"))
+    y = frame["outcome"].to_numpy()
     fold = np.random.default_rng(0).permutation(300) % 5
     weights = []
     for k in range(5):
