@@ -7,11 +7,11 @@ To write one, begin with a copy of `independent_ensemble.py`, put it beside your
 from configurations.base import Configuration
 from configurations.elements import Elements, Endpoint
 from configurations.panel import Estimate, Forecast, NoForecast, Panel, PanelError, Report, Said, peers
-from configurations.registry import ConfigurationError, Registry, load
+from configurations.registry import Registry, load
+from market_data.plugins import PluginError
 
 __all__ = [
     "Configuration",
-    "ConfigurationError",
     "Elements",
     "Endpoint",
     "Estimate",
@@ -19,6 +19,7 @@ __all__ = [
     "NoForecast",
     "Panel",
     "PanelError",
+    "PluginError",
     "Registry",
     "Report",
     "Said",

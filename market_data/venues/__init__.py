@@ -20,7 +20,7 @@ from market_data.venues.metaculus import Metaculus
 from market_data.venues.metaculus_token import metaculus_client
 from market_data.venues.polymarket import Polymarket
 from market_data.venues.reading import Reader, evidence
-from market_data.venues.registry import Sources, from_file, load
+from market_data.venues.registry import from_file, load
 from market_data.venues.walk import next_page, rows_of
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "Reader",
     "RefusedRow",
     "Round",
-    "Sources",
     "Statement",
     "Venue",
     "connect",

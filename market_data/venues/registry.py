@@ -1,89 +1,31 @@
-"""Where venues come from: an entry-point group for all of them, the built-in ones too, or a Python file of the user's own.
+"""Where venues come from: the entry-point group `coordeval.venues`, or a Python file of the user's own."""
 
-An installed package offers a venue in the group `coordeval.venues`. One that cannot be loaded is quarantined: it is listed
-with the reason, and asking for it says why. A file is loaded when it is named, so its fault is an error at once.
-"""
-
-import hashlib
-import importlib.util
 import inspect
 import re
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from market_data.errors import CoordevalError, choose
+from market_data.errors import CoordevalError
+from market_data.plugins import PluginError, Plugins, installed
+from market_data.plugins import from_file as classes_of
 
 GROUP = "coordeval.venues"
 _WORDS = ("checked_against", "needs")
 _METHODS = ("at", "pages", "restored", "prices")
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """The venues that can be asked, and those that could not be loaded, with the reason."""
-
-    classes: Mapping[str, Any]
-    quarantined: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, name: str) -> Any:
-        """The class of a venue. Raises CoordevalError naming what exists, or why it could not be loaded."""
-        if name in self.quarantined:
-            raise CoordevalError(f"source {name!r} could not be loaded: {self.quarantined[name]}")
-        if name not in self.classes:
-            broken = "".join(f"; could not be loaded: {n} ({why})" for n, why in self.quarantined.items())
-            raise CoordevalError(choose("source", name, list(self.classes)) + broken)
-        return self.classes[name]
-
-
-def load() -> Sources:
+def load() -> Plugins[Any]:
     """Everything that is installed."""
-    classes: dict[str, Any] = {}
-    quarantined: dict[str, str] = {}
-    offers: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=GROUP):
-        offers.setdefault(point.name, []).append(point)
-    for name, points in sorted(offers.items()):
-        if len(points) > 1:
-            offered = " and ".join(sorted(point.value for point in points))
-            quarantined[name] = f"{len(points)} packages offer it: {offered}; uninstall all but one"
-            continue
-        try:
-            cls = points[0].load()
-            check(cls, name)
-        except (Exception, SystemExit) as error:
-            quarantined[name] = f"{points[0].value}: {type(error).__name__}: {error}"
-        else:
-            classes[name] = cls
-    return Sources(classes, quarantined)
+    return Plugins("source", *installed(GROUP, check))
 
 
 def from_file(path: Path) -> Any:
-    """The one venue that a Python file defines. Raises CoordevalError."""
-    if not path.is_file() or path.suffix != ".py":
-        raise CoordevalError(f"source {str(path)!r}: there is no such Python file")
-    module_name = f"coordeval_source_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[module_name]
-        raise CoordevalError(f"source {str(path)!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    own = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module_name]
-    found = [cls for cls in own if hasattr(cls, "pages")]
-    if len(found) != 1:
-        raise CoordevalError(f"source {str(path)!r} defines {len(found)} classes with `pages`; a venue is one such class")
-    try:
-        check(found[0], getattr(found[0], "name", ""))
-    except CoordevalError as error:
-        raise CoordevalError(f"source {str(path)!r}: {error}") from error
+    """The one venue that a Python file defines. Raises PluginError."""
+    found = classes_of(
+        path, wanted=lambda cls: hasattr(cls, "pages"), what="class with `pages`: a venue is one", check=check
+    )
+    if len(found) > 1:
+        raise PluginError(f"plugin file {path} defines {len(found)} classes with `pages`; a venue is one such class")
     return found[0]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from configurations import ConfigurationError, Registry, load
+from configurations import PluginError, Registry, load
 from configurations.registry import GROUP
 
 BUILT_IN = {
@@ -92,17 +92,17 @@ def test_a_built_in_runs_with_its_defaults_and_has_all_its_texts(name):
 
 
 def test_an_unknown_name_lists_what_exists():
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(PluginError) as caught:
         load().create("tree_search", {})
     assert "unknown configuration 'tree_search'" in str(caught.value)
     assert all(name in str(caught.value) for name in BUILT_IN)
 
 
 def test_an_unknown_name_also_lists_what_could_not_be_loaded():
-    registry = Registry({}, {"tree": "tree:Tree: ImportError: no networkx"})
-    with pytest.raises(ConfigurationError, match=r"could not be loaded: tree \(tree:Tree: ImportError: no networkx\)"):
+    registry = Registry("configuration", {}, {"tree": "tree:Tree: ImportError: no networkx"})
+    with pytest.raises(PluginError, match=r"could not be loaded: tree \(tree:Tree: ImportError: no networkx\)"):
         registry.create("treee", {})
-    with pytest.raises(ConfigurationError, match="'tree' could not be loaded: tree:Tree: ImportError: no networkx"):
+    with pytest.raises(PluginError, match="'tree' could not be loaded: tree:Tree: ImportError: no networkx"):
         registry.create("tree", {})
 
 
@@ -125,7 +125,7 @@ def test_an_unknown_name_also_lists_what_could_not_be_loaded():
     ],
 )
 def test_a_bad_parameter_names_key_value_and_what_is_taken(name, parameters, says):
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(PluginError) as caught:
         load().create(name, parameters)
     assert f"configuration {name!r}" in str(caught.value)
     for part in says:
@@ -134,7 +134,7 @@ def test_a_bad_parameter_names_key_value_and_what_is_taken(name, parameters, say
 
 def test_a_parameter_without_a_default_is_said_to_be_required(plugin):
     plugin.write_text(PLUGIN.replace("agents: int = 2", "agents: int"))
-    with pytest.raises(ConfigurationError, match=r"it takes agents \(required\), weight \(default 0\.5\)"):
+    with pytest.raises(PluginError, match=r"it takes agents \(required\), weight \(default 0\.5\)"):
         load((plugin,)).create("pair", {})
 
 
@@ -207,17 +207,17 @@ def test_a_plugins_own_role_text_comes_before_the_projects(plugin):
 )
 def test_a_broken_plugin_file_is_an_error_that_says_what_to_mend(plugin, source, says):
     plugin.write_text(source)
-    with pytest.raises(ConfigurationError) as caught:
+    with pytest.raises(PluginError) as caught:
         load((plugin,))
     assert says in str(caught.value)
     assert str(plugin) in str(caught.value), "the file is named"
 
 
 def test_a_file_that_is_not_there_or_not_python_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"plugin file .*nowhere\.py does not exist"):
+    with pytest.raises(PluginError, match=r"plugin file .*nowhere\.py does not exist"):
         load((tmp_path / "nowhere.py",))
     (tmp_path / "plugin.txt").write_text(PLUGIN)
-    with pytest.raises(ConfigurationError, match=r"plugin\.txt is not a Python file; its name must end in \.py"):
+    with pytest.raises(PluginError, match=r"plugin\.txt is not a Python file; its name must end in \.py"):
         load((tmp_path / "plugin.txt",))
 
 
@@ -345,7 +345,7 @@ def test_broken_packages_are_quarantined_by_name_and_the_others_go_on(tmp_path):
     reasons = {
         "raising": "raising_plugin:X: RuntimeError: no licence",
         "exiting": "exiting_plugin:X: SystemExit: 1",
-        "odd": "odd_plugin:odd: ConfigurationError: 1 is not a subclass of configurations.Configuration",
+        "odd": "odd_plugin:odd: PluginError: 1 is not a subclass of configurations.Configuration",
         "absent": "odd_plugin:absent: AttributeError",
         "duo": "name is 'pair', but it is registered as 'duo'; they must be equal",
         "single_agent": "2 packages offer it: configurations.single_agent:SingleAgent and greedy_plugin:Pair; uninstall",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from configurations import ConfigurationError
+from configurations import PluginError
 from flows.cli import app
 from flows.study import StudyError, load_study
 from market_data.errors import CoordevalError
@@ -70,12 +70,12 @@ def test_a_bad_study_is_refused_with_key_value_and_rule(study_file, replacement,
 
 
 def test_an_unknown_configuration_lists_what_exists(study_file):
-    with pytest.raises(ConfigurationError, match=r"'voting'.*consensus_alignment.*single_agent"):
+    with pytest.raises(PluginError, match=r"'voting'.*consensus_alignment.*single_agent"):
         load_study(study_file(('"single_agent"', '"voting"')))
 
 
 def test_an_unknown_parameter_names_what_the_configuration_takes(study_file):
-    with pytest.raises(ConfigurationError, match=r"agentz = 3.*agents \(default 3\)"):
+    with pytest.raises(PluginError, match=r"agentz = 3.*agents \(default 3\)"):
         load_study(study_file(('"independent_ensemble"', '{ name = "independent_ensemble", agentz = 3 }')))
 
 

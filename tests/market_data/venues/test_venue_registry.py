@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
+from market_data import plugins
 from market_data.errors import CoordevalError
 from market_data.venues import connect, from_file, load, registry
 
@@ -49,7 +50,7 @@ BROKEN = {
     # what is wrong: (the source, what the error says)
     "it does not run": ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
     "it exits": ("import sys; sys.exit(1)", "SystemExit: 1"),
-    "no class": ("x = 1", "defines 0 classes with `pages`"),
+    "no class": ("x = 1", "defines no class with `pages`"),
     "two classes": (CLUB + CLUB.replace("Club", "Other"), "defines 2 classes with `pages`"),
     "no name": (CLUB.replace('name = "club"', ""), "declare name"),
     "a name with a space": (CLUB.replace('"club"', '"the club"'), "name is 'the club'"),
@@ -71,7 +72,7 @@ def test_a_broken_file_is_an_error_that_says_what_to_mend(tmp_path, source, says
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(CoordevalError, match=r"nowhere\.py.*no such Python file"):
+    with pytest.raises(CoordevalError, match=r"nowhere\.py does not exist"):
         connect(str(tmp_path / "nowhere.py"))
 
 
@@ -85,7 +86,7 @@ def test_a_broken_package_is_listed_with_the_reason_and_the_others_go_on(tmp_pat
         EntryPoint("raising", "raising_plugin:X", registry.GROUP),
         EntryPoint("kalshi", "club_plugin:Club", registry.GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*entry_points(group=group), *own])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [*entry_points(group=group), *own])
     found = load()
     assert set(found.classes) == BUILT_IN - {"kalshi"} | {"club"}
     assert "2 packages offer it" in found.quarantined["kalshi"]

@@ -1,0 +1,95 @@
+"""What users plug in: classes from an entry-point group, the built-in ones too, or from a Python file of their own.
+
+Every class is checked at the door. An installed one that cannot be loaded is quarantined: it is listed with the reason, and
+asking for it says why. A file is loaded when it is named, so its fault is an error at once.
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from market_data.errors import CoordevalError, choose
+
+T = TypeVar("T")
+
+
+class PluginError(CoordevalError, ValueError):
+    """A plugin that does not exist, cannot be loaded, breaks its contract, or is given what it does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugins(Generic[T]):
+    """The plugins of a kind that can be used, and those that could not be loaded, with the reason."""
+
+    kind: str
+    """What one is called, such as "source"."""
+    classes: Mapping[str, T]
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, name: str) -> T:
+        """The class of that name. Raises PluginError naming what exists, or why it could not be loaded."""
+        if name in self.quarantined:
+            raise PluginError(f"{self.kind} {name!r} could not be loaded: {self.quarantined[name]}")
+        if name not in self.classes:
+            broken = "".join(f"; could not be loaded: {n} ({why})" for n, why in self.quarantined.items())
+            raise PluginError(choose(self.kind, name, list(self.classes)) + broken)
+        return self.classes[name]
+
+
+def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The classes of an entry-point group by name, and name -> why one is not there. `check` raises what is wrong."""
+    classes: dict[str, Any] = {}
+    quarantined: dict[str, str] = {}
+    offers: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        offers.setdefault(point.name, []).append(point)
+    for name, points in sorted(offers.items()):
+        if len(points) > 1:
+            offered = " and ".join(sorted(point.value for point in points))
+            quarantined[name] = f"{len(points)} packages offer it: {offered}; uninstall all but one"
+            continue
+        try:
+            cls = points[0].load()
+            check(cls, name)
+        except (Exception, SystemExit) as error:
+            quarantined[name] = f"{points[0].value}: {type(error).__name__}: {error}"
+        else:
+            classes[name] = cls
+    return classes, quarantined
+
+
+def from_file(path: Path, *, wanted: Callable[[Any], bool], what: str, check: Callable[[Any, str], None]) -> list[Any]:
+    """The classes that a Python file defines itself and that are `wanted`, one or more; `what` says which those are.
+
+    Raises:
+        PluginError: there is no such file, it cannot be run, it defines none, or `check` finds one wrong.
+    """
+    if not path.is_file():
+        raise PluginError(f"plugin file {path} does not exist")
+    module_name = f"coordeval_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"plugin file {path} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
+        raise PluginError(f"plugin file {path} cannot be loaded: {type(error).__name__}: {error}") from error
+    own = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module_name]
+    found = [cls for cls in own if wanted(cls)]
+    if not found:
+        raise PluginError(f"plugin file {path} defines no {what}")
+    for cls in found:
+        try:
+            check(cls, getattr(cls, "name", cls.__name__))
+        except CoordevalError as error:
+            raise PluginError(f"plugin file {path}: {error}") from error
+    return found
