@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.answers import Answer, answers
 from analysis.binning import BIN_CHOICES, Binning, binning
-from analysis.bootstrap import COVERAGE, MEASURES, METHODS, PRICE, Bootstrap, bootstrap
+from analysis.bootstrap import COVERAGE, MEASURES, METHODS, Bootstrap, bootstrap
 from analysis.checks import AnalysisError
 from analysis.coherence import Coherence, coherence, project_exclusive, project_ladder
 from analysis.comparisons import Comparisons, Design, comparisons, holm, markets_needed, retrodesign, sign_flip
@@ -19,6 +19,7 @@ from analysis.example import example, example_estimates
 from analysis.findings import Findings, find, resamples_for
 from analysis.frames import SCHEMA, Policy, Scored, scored, validated
 from analysis.frontier import Frontier, frontier, hypervolume
+from analysis.grid import PRICE
 from analysis.influence import Influence, influence, missing_bounds
 from analysis.leaderboard import Leaderboard, leaderboard
 from analysis.links import Links, propose_links

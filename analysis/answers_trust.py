@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from analysis.bootstrap import PRICE
 from analysis.diagnostics import Diagnostics
+from analysis.grid import PRICE
 from analysis.numerals import number
 from analysis.phrases import counted, ends, listed
 

@@ -5,8 +5,8 @@ from itertools import takewhile
 from math import ceil
 from typing import Any, Final
 
-from analysis.bootstrap import PRICE
 from analysis.findings import Findings
+from analysis.grid import PRICE
 from analysis.numerals import number, usd
 from analysis.phrases import ahead, counted, listed, nothing, pairs_of, size
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import grid, units_of
 from analysis.checks import AnalysisError, Floats
 from analysis.corp import corp
 from analysis.decomposition import Edges, decompose
 from analysis.frames import Scored
+from analysis.grid import grid, units_of
 
 BINS: Final = (5, 8, 10, 12, 15, 20, 25)
 Choice = tuple[Edges, int | None]

@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
-from analysis.bootstrap import PRICE
 from analysis.checks import AnalysisError, Floats, probabilities
 from analysis.frames import validated
+from analysis.grid import PRICE
 from analysis.links import checked
 from analysis.resampling import ROUNDING, Resamples
 from analysis.tracking import mean_of, summary

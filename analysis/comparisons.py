@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.frames import Scored
+from analysis.grid import PRICE, Grid, grid
 from analysis.replicates import spread
 from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
+from analysis.grid import PRICE, Grid, grid
 from analysis.pooling import padded
 from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio, tails
 

@@ -7,10 +7,10 @@ from typing import Any, Final, TypeVar
 import polars as pl
 
 from analysis.binning import Binning, binning
-from analysis.bootstrap import PRICE
 from analysis.coherence import Coherence, coherence
 from analysis.coordination import AGGREGATIONS, Coordination, coordination
 from analysis.frames import Scored
+from analysis.grid import PRICE
 from analysis.influence import Influence, influence, missing_bounds
 from analysis.openings import Openings, openings
 from analysis.pooling import Pooling, pooling

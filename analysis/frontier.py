@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.frames import Policy, scored, validated
+from analysis.grid import PRICE, Grid, grid
 from analysis.pareto import Placement, pareto_frontier
 from analysis.replicates import spread
 from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio

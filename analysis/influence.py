@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.comparisons import paired
 from analysis.frames import Scored, validated
+from analysis.grid import PRICE, Grid, grid
 from analysis.resampling import PLAIN, Resamples, interval
 
 _MARKETS: Final[dict[str, Any]] = {

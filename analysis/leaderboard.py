@@ -11,12 +11,13 @@ from analysis.checks import AnalysisError, Floats
 from analysis.corp import corp
 from analysis.decomposition import Edges, decompose
 from analysis.frames import SCHEMA, Policy, Scored, scored, validated
+from analysis.grid import PRICE
 from analysis.nulls import Nulls, WithinEvents, nulls
 from analysis.pareto import Placement, pareto_frontier
 from analysis.replicates import compare, spread
 from analysis.scores import alpha, base_rate, brier, log_score, skill
 
-REFERENCE: Final = "market price"
+REFERENCE: Final = PRICE
 """The row of the market price itself, on the markets of the table whose price is known."""
 
 _MEANS: Final = (

@@ -6,11 +6,12 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import MEASURES, Grid, binned_terms, grid, units_of
+from analysis.bootstrap import MEASURES, binned_terms
 from analysis.checks import AnalysisError, Floats, Ints, at_least, chosen
 from analysis.corp import pool
 from analysis.decomposition import Edges, bin_index
 from analysis.frames import Policy, Scored
+from analysis.grid import Grid, grid, units_of
 from analysis.resampling import ROUNDING
 
 WithinEvents = Literal["together", "independent"]

@@ -9,9 +9,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy.special import ndtr, ndtri, stdtr
 
-from analysis.bootstrap import FLOOR, MEASURES, METHODS, PRICE, Bootstrap
+from analysis.bootstrap import FLOOR, MEASURES, METHODS, Bootstrap
 from analysis.checks import Floats
 from analysis.comparisons import holm
+from analysis.grid import PRICE
 from analysis.resampling import ROUNDING, Draws, bias_and_acceleration, freedom, interval, standard_error
 from market_data.errors import choose
 

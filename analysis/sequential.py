@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from analysis.bootstrap import Grid, grid
 from analysis.checks import AnalysisError, Floats
 from analysis.frames import Scored
+from analysis.grid import Grid, grid
 from analysis.resampling import ratio
 
 _POINTS = 801  # candidate means, 7e-5 apart at 0 and 1.5% of their distance from it farther out

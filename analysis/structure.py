@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import grid
 from analysis.checks import AnalysisError
 from analysis.comparisons import paired, sign_flip
 from analysis.frames import Policy, scored, validated
+from analysis.grid import grid
 from analysis.resampling import PLAIN, Resamples, interval
 
 _NUMBERS = ("delta", "low", "high", "p_value", "delta_cost")

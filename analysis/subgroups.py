@@ -6,10 +6,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from analysis.bootstrap import PRICE, Grid, grid
 from analysis.checks import Floats, Ints, at_least
 from analysis.decomposition import Edges, bin_index
 from analysis.frames import Scored
+from analysis.grid import PRICE, Grid, grid
 from analysis.resampling import ROUNDING, ratio
 from analysis.shrinkage import FEWEST, shrink
 

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from analysis.bootstrap import PRICE, grid
 from analysis.checks import AnalysisError, Floats, Ints, at_least
 from analysis.frames import Scored
+from analysis.grid import PRICE, grid
 from analysis.resampling import PLAIN, Draws, Method, Resamples, interval, measured, ratio
 
 EPSILON: Final = 1e-3

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from analysis.bootstrap import Grid, grid
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
+from analysis.grid import Grid, grid
 from analysis.replicates import spread
 from analysis.resampling import Interval, Method, Resamples, interval, measured, no_interval, ratio
 

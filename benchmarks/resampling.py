@@ -17,8 +17,9 @@ import numpy as np
 import polars as pl
 
 from analysis import resampling
-from analysis.bootstrap import Family, Grid, _family, bootstrap, grid
+from analysis.bootstrap import Family, _family, bootstrap
 from analysis.frames import Scored, scored
+from analysis.grid import Grid, grid
 from analysis.resampling import Resamples
 
 N, CONFIGURATIONS, BINS = 10_000, 5, 10

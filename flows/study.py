@@ -20,7 +20,7 @@ from agents.capabilities import check_sampling
 from agents.cell import Settings
 from agents.messages import content_hash
 from agents.toolbox import TOOLS
-from analysis.bootstrap import PRICE
+from analysis.grid import PRICE
 from analysis.predictions import Prediction
 from configurations import Configuration, Registry, load
 from flows.as_of import AsOf, FractionOfLife, HoursBeforeClose, HoursBeforeResolution, differences, plain, restored

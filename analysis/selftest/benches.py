@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 from scipy.optimize import brentq
 
-from analysis.bootstrap import PRICE as MARKET
 from analysis.bootstrap import bootstrap
 from analysis.comparisons import comparisons
 from analysis.compute_matched import Curve, compute_matched
 from analysis.coordination import anchoring, coordination
 from analysis.frontier import frontier, hypervolume
+from analysis.grid import PRICE as MARKET
 from analysis.nulls import nulls as component_nulls
 from analysis.planning_power import power
 from analysis.pooling import pooling

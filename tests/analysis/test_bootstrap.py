@@ -13,7 +13,8 @@ from scipy import stats
 from scipy.special import ndtr
 
 from analysis import AnalysisError, alpha, brier, corp, decompose, leaderboard, scored, skill
-from analysis.bootstrap import COVERAGE, MEASURES, METHODS, PRICE, bootstrap, grid
+from analysis.bootstrap import COVERAGE, MEASURES, METHODS, bootstrap
+from analysis.grid import PRICE, grid
 from analysis.leaderboard import REFERENCE
 from analysis.resampling import Draws, Resamples, freedom, interval, measured, ratio
 from analysis.scores import base_rate

@@ -9,8 +9,8 @@ from reference import cell, made_up, recorded, recorded_frame, table
 from scipy import stats
 
 from analysis import AnalysisError, alpha, compare, scored
-from analysis.bootstrap import PRICE, grid
 from analysis.comparisons import comparisons, holm, markets_needed, paired, retrodesign, sign_flip
+from analysis.grid import PRICE, grid
 from analysis.resampling import Resamples, interval
 
 

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 from reference import cell, made_up, recorded, recorded_frame, table
 
 from analysis import scored
-from analysis.bootstrap import PRICE, bootstrap
+from analysis.bootstrap import bootstrap
 from analysis.comparisons import comparisons, holm
+from analysis.grid import PRICE
 from analysis.predictions import KNOWN, UNDECIDED, Prediction, stated, verdicts
 
 

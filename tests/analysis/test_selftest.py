@@ -13,8 +13,8 @@ import analysis.resampling
 from agents.simulated import SimulatedModel
 from analysis import AnalysisError, bootstrap, plain_sampling, variance
 from analysis.bootstrap import MEASURES
-from analysis.bootstrap import PRICE as MARKET
 from analysis.coordination import coordination
+from analysis.grid import PRICE as MARKET
 from analysis.pooling import pooling
 from analysis.selftest import QUICK, Check, Row, coverage, failures, page, selftest, truth
 from analysis.selftest.benches import TRIO

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference import cell, made_up, recorded, recorded_frame, table
 
 from analysis import AnalysisError, scored
-from analysis.bootstrap import PRICE
+from analysis.grid import PRICE
 from analysis.sequential import confidence_sequence, e_values, sequences
 
 NULLS = {

@@ -40,3 +40,8 @@ def study_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def paths(tmp_path: Path):
+    return tmp_path / "one" / "ledger.duckdb", tmp_path / "other" / "ledger.duckdb"
