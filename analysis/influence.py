@@ -37,10 +37,11 @@ class Influence:
     (d_i − Δ)/(N − 1): what the market adds to Δ. `flips`: Δ₍₋ᵢ₎ has the other sign than Δ.
     """
     restated: pl.DataFrame
-    """One row per pair: its result, and the same without its most influential market `market_id`.
+    """One row per pair: its result, and the same without `market_id`, the market that carries most of it.
 
-    `low`, `high`: intervals of the cluster bootstrap. `markets_to_flip`: the fewest markets whose removal takes
-    the sign away from Δ; null where Δ is 0. `reason`: of every null.
+    That is the one whose removal takes most from Δ: one that pulls the other way may have more influence, but without it
+    the result only grows. `low`, `high`: intervals of the cluster bootstrap. `markets_to_flip`: the fewest markets whose
+    removal takes the sign away from Δ; null where Δ is 0. `reason`: of every null.
     """
     headline: str
     """The lowest Brier score in words, with and without the market that carries most of its lead."""
@@ -57,7 +58,7 @@ def influence(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 
     >>> from analysis import example, influence, scored
     >>> found = influence(scored(example()), n=500)
     >>> found.restated.select("first", "second", "market_id", "flips", "markets_to_flip").row(0)
-    ('independent_ensemble', 'peer_critique_debate', 'm21', False, 1)
+    ('independent_ensemble', 'peer_critique_debate', 'm26', True, 1)
     >>> found.headline.split(". ")[1]
     'Without market m26 independent_ensemble leads by 0.0024.'
     """
@@ -90,10 +91,15 @@ def influence(scored: Scored, *, n: int = 10_000, seed: int = 0, level: float = 
         columns: dict[str, Any] = {"market_id": markets.gather(place), "event_id": of_event.gather(place)}
         columns |= {"difference": d[place], "influence": lever, "delta_without": without, "flips": flips}
         rows.append(pl.DataFrame({**dict.fromkeys(_MARKETS), **pair, **columns}, schema=_MARKETS))
+        carries = int(np.argmax(np.where(delta < 0, -lever, lever)))
         left = d.copy()
-        left[place[0]] = np.nan
+        left[place[carries]] = np.nan
         low, high, why = _interval(sample, left, n=n, seed=seed, level=level)
-        row |= {"market_id": sample.markets[place[0]], "delta_without": without[0], "flips": bool(flips[0])}
+        row |= {
+            "market_id": sample.markets[place[carries]],
+            "delta_without": without[carries],
+            "flips": bool(flips[carries]),
+        }
         row |= {"low_without": low, "high_without": high, "markets_to_flip": _to_flip(d[there])}
         row["excludes_zero_without"] = None if low is None or high is None else low > 0 or high < 0
         reasons = [f"low, high: {reason}" if reason else None, f"low_without, high_without: {why}" if why else None]

@@ -45,6 +45,15 @@ def test_a_result_that_many_markets_carry_stays():
     assert "it stays ahead" in found.headline
 
 
+def test_the_headline_and_the_pair_are_restated_without_the_same_market_and_that_one_carries_the_result():
+    """The first market pulls most, but the other way: without it the lead only grows."""
+    found = influence(scored(duel((0.8, 0.3), (0.1, 0.6), (0.1, 0.55), (0.1, 0.5))), n=100)
+    row = found.restated.row(0, named=True)
+    assert (found.markets["market_id"][0], row["market_id"]) == ("m00", "m01")
+    assert row["delta"] < row["delta_without"], "what carried it is gone"
+    assert "Without market m01" in found.headline
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10))
 def test_leaving_a_market_out_is_what_the_comparison_without_it_says(errors):
