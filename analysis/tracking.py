@@ -42,6 +42,8 @@ class Tracking:
     other folds; positive: it adds information.
     """
     within: float
+    held: float
+    """HELD"""
     folds: int
     n: int
     seed: int
@@ -93,7 +95,7 @@ def tracking(
                 found = summary(columns, event, of, resamples=resamples, level=level, method=method)
             rows.append({**base, "measure": measure, **found})
     table = pl.DataFrame([{column: row.get(column) for column in _SCHEMA} for row in rows], schema=_SCHEMA)
-    return Tracking(table=table, within=within, folds=folds, n=n, seed=seed, level=level)
+    return Tracking(table=table, within=within, held=HELD, folds=folds, n=n, seed=seed, level=level)
 
 
 def logit(p: ArrayLike, *, epsilon: float = EPSILON) -> Floats:
