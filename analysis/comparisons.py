@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import ceil, inf
+from math import ceil, exp, inf, pi, sqrt
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import beta, ndtr, ndtri, stdtr, stdtrit
 
 from analysis.checks import AnalysisError, Floats
 from analysis.frames import Scored
@@ -213,16 +213,24 @@ def retrodesign(effect: float, sem: float, *, df: float = inf, alpha: float = 0.
     """
     if not (effect > 0 and sem > 0 and df > 1):
         raise AnalysisError(f"effect {effect!r}, sem {sem!r}, df {df!r}: effect and sem must be positive, df above 1")
-    law: Any = stats.norm() if df == inf else stats.t(df)
-    size, critical = effect / sem, law.isf(alpha / 2)
-    right, wrong = law.sf(critical - size), law.sf(critical + size)
-    beyond = sum(law.pdf(x) * (1 if df == inf else (df + x * x) / (df - 1)) for x in (critical - size, critical + size))
+    size = effect / sem
+    critical = -float(ndtri(alpha / 2) if df == inf else stdtrit(df, alpha / 2))
+    near, far = critical - size, critical + size
+    right, wrong = (float(ndtr(-x) if df == inf else stdtr(df, -x)) for x in (near, far))
+    beyond = _excess(near, df) + _excess(far, df)
     power = right + wrong
     return Design(
         power=float(power),
         type_s=float(wrong / power),
         type_m=float((size * (right - wrong) + beyond) / (size * power)),
     )
+
+
+def _excess(x: float, df: float) -> float:
+    """h(x) = E[t; t > x]: f(x) (df + x²)/(df − 1) of Student's t, f(x) of the normal law."""
+    if df == inf:
+        return exp(-x * x / 2) / sqrt(2 * pi)
+    return float((1 + x * x / df) ** (-(df + 1) / 2) / (sqrt(df) * beta(0.5, df / 2)) * (df + x * x) / (df - 1))
 
 
 def markets_needed(delta: float, sd: float, *, alpha: float, power: float = 0.8) -> int:
@@ -237,7 +245,7 @@ def markets_needed(delta: float, sd: float, *, alpha: float, power: float = 0.8)
     """
     if not 0 < abs(delta) < inf:
         raise AnalysisError(f"delta is {delta!r}: it must be a difference other than 0, in Brier points, such as 0.02")
-    z = float(stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power))
+    z = -float(ndtri(alpha / 2) + ndtri(1 - power))
     return ceil((z * sd / delta) ** 2)
 
 
@@ -277,10 +285,10 @@ def _tests(
             continue
         df = parts.size - 1
         row |= {f"sem{suffix}": sem, f"t{suffix}": delta / sem}
-        row["p_clustered" if suffix else "p_t"] = float(2 * stats.t.sf(abs(delta) / sem, df))
+        row["p_clustered" if suffix else "p_t"] = float(2 * stdtr(df, -abs(delta) / sem))
         if not suffix:
             continue
-        row["p_tost"] = float(stats.t.sf((margin - abs(delta)) / sem, df))
+        row["p_tost"] = float(stdtr(df, (abs(delta) - margin) / sem))
         if df > 1:
             design = retrodesign(effect, sem, df=df, alpha=alpha)
             row |= {"power": design.power, "type_s": design.type_s, "type_m": design.type_m}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.bootstrap import MEASURES, Bootstrap, bootstrap
 from analysis.comparisons import Comparisons, comparisons
@@ -195,7 +195,7 @@ def _contrasts(found: Bootstrap) -> pl.DataFrame:
     known = found.table.select("configuration", "measure", "estimate").iter_rows()
     values = {(name, measure): value for name, measure, value in known}
     pairs = list(combinations(range(len(found.configurations)), 2))
-    bar = float(norm.isf(ALPHA / (2 * max(1, len(pairs) * len(CONTRASTS)))))
+    bar = -float(ndtri(ALPHA / (2 * max(1, len(pairs) * len(CONTRASTS)))))
     rows: list[tuple[Any, ...]] = []
     for measure in CONTRASTS:
         for i, j in pairs:

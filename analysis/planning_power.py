@@ -6,8 +6,7 @@ from math import floor, isfinite, sqrt
 from typing import Any, Final
 
 import polars as pl
-from scipy.special import stdtr, stdtrit
-from scipy.stats import norm
+from scipy.special import ndtri, stdtr, stdtrit
 
 from analysis.checks import AnalysisError, at_least
 from analysis.variance import Variance
@@ -163,7 +162,7 @@ def _seen(
     critical, size, lean = float(stdtrit(df, 1 - alpha / 2)), delta / sem, skewness / (2 * sqrt(markets))
     spread = max(1 - lean * size, _NARROWEST)
     ends = ((size - lean - critical) / spread, (lean - size - critical) / spread)
-    z = float(norm.isf(alpha / 2) + norm.isf(1 - wanted))
+    z = -float(ndtri(alpha / 2) + ndtri(1 - wanted))
     return {"sem": sem, "power": float(sum(stdtr(df, end) for end in ends)), "detectable": z * sem}
 
 

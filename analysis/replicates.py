@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import stdtr
 
 from analysis.checks import Floats
 from analysis.frames import Scored
@@ -145,7 +145,7 @@ def _difference(first: Floats, second: Floats) -> dict[str, float | str | None]:
     if sem <= 1e-12 * np.abs(d).max():
         return row | {"reason": "sem, t: the difference is the same on every market"}
     t = float(d.mean()) / sem
-    return row | {"sem": sem, "t": t, "p_value": float(2 * stats.t.sf(abs(t), d.size - 1))}
+    return row | {"sem": sem, "t": t, "p_value": float(2 * stdtr(d.size - 1, -abs(t)))}
 
 
 def _by_configuration(scored: Scored) -> list[tuple[str, pl.DataFrame]]:

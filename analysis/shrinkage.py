@@ -5,9 +5,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 from scipy.optimize import brentq
-from scipy.special import stdtr
+from scipy.special import chdtrc, fdtrc, stdtr, stdtrit
 
 from analysis.checks import AnalysisError, Floats
 
@@ -105,9 +104,9 @@ def _welch(y: Floats, v: Floats, df: Floats) -> float:
     k, share = y.size, (1 / v) / np.sum(1 / v)
     slack = float(np.sum((1 - share) ** 2 / df))
     if slack == 0:
-        return float(stats.chi2.sf(_q(y, v, 0.0), k - 1))
+        return float(chdtrc(k - 1, _q(y, v, 0.0)))
     f = _q(y, v, 0.0) / (k - 1) / (1 + 2 * (k - 2) * slack / (k * k - 1))
-    return float(stats.f.sf(f, k - 1, (k * k - 1) / (3 * slack)))
+    return float(fdtrc(k - 1, (k * k - 1) / (3 * slack), f))
 
 
 def _conditional(y: Floats, v: Floats, tau2: float) -> tuple[Floats, Floats, Floats]:
@@ -126,10 +125,10 @@ def _conditional(y: Floats, v: Floats, tau2: float) -> tuple[Floats, Floats, Flo
 
 def _quantiles(m: Floats, s: Floats, weight: Floats, df: Floats, tails: Floats) -> Floats:
     """Quantiles of the mixtures, (tails, groups), by bisection."""
-    reach = np.max(np.abs(stats.t.ppf(tails, df[:, None])), axis=1) * s.max(axis=0)
+    law = np.where(np.isinf(df), 1e10, df)  # neither takes infinity
+    reach = np.max(np.abs(stdtrit(law[:, None], tails)), axis=1) * s.max(axis=0)
     low = np.tile(m.min(axis=0) - reach, (tails.size, 1))
     high = np.tile(m.max(axis=0) + reach, (tails.size, 1))
-    law = np.where(np.isinf(df), 1e10, df)  # stdtr takes no infinity
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         below = np.einsum("p,ptk->tk", weight, stdtr(law, (middle - m[:, None]) / s[:, None])) < tails[:, None]

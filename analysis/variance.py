@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
@@ -133,7 +133,7 @@ def detectable(
         raise AnalysisError(f"alpha {alpha!r} and power {power!r} must lie strictly between 0 and 1")
     parts = dict(found.components.select("component", "variance").iter_rows())
     interaction, resampling = parts.get("market × configuration"), parts.get("replicate")
-    z = float(norm.isf(alpha / 2) + norm.isf(1 - power))
+    z = -float(ndtri(alpha / 2) + ndtri(1 - power))
     rows: list[tuple[int, int, float | None, str | None]] = []
     for a in markets:
         for r in replicates:

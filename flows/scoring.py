@@ -21,16 +21,17 @@ from market_data.errors import CoordevalError
 
 def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "common") -> Report:
     """The report of a study (by name or hash; None: the one used last) from nothing but the ledger."""
-    reader = read(ledger_path)
-    if study is None:
-        known = reader.studies()
-        if known.is_empty():
-            raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
-        study = str(known["study_id"][0])
-    stored = reader.study(study)
-    forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
-    facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
-    return build_report(forecasts, facts, policy=policy, record=recorded(reader, stored.study_id, forecasts))
+    with read(ledger_path).moment() as reader:  # a run may be writing: what is scored must fit together
+        if study is None:
+            known = reader.studies()
+            if known.is_empty():
+                raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
+            study = str(known["study_id"][0])
+        stored = reader.study(study)
+        forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
+        facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
+        record = recorded(reader, stored.study_id, forecasts)
+    return build_report(forecasts, facts, policy=policy, record=record)
 
 
 def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:

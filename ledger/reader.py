@@ -71,12 +71,20 @@ def read(path: str | Path) -> "Reader":
 class Reader:
     """Answers from what has been committed; rows that a running writer still has in its journal come a moment later.
 
-    Each query is one short opening, so consecutive queries may see different states of a ledger that is being written.
+    Each query is one short opening, so consecutive queries may see different states of a ledger that is being written; those
+    of one `moment` see the same.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held: duckdb.DuckDBPyConnection | None = None) -> None:
         """Use `read`."""
         self.path = path
+        self._held = held
+
+    @contextlib.contextmanager
+    def moment(self) -> Iterator["Reader"]:
+        """A reader whose answers are all of one moment. As long as it is held a writer waits, and keeps its journal."""
+        with self._open() as con:
+            yield Reader(self.path, con)
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The answer to one SELECT; `parameters` fill ? (a sequence) or $name (a mapping). Times are UTC."""
@@ -146,6 +154,9 @@ class Reader:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self._held is not None:
+            yield self._held
+            return
         with connected(self.path, read_only=True) as con:
             try:
                 applied = schema.check(con, _migrations())

@@ -46,6 +46,26 @@ class Writer:
         return {kind: {words[1] for words in said if words[0] == kind} for kind in ("draw", "cell", "batch")}
 
 
+def test_what_is_read_of_one_moment_fits_together_while_a_run_writes_on(path):
+    writer = Writer(path, "w")
+    count = "SELECT count(*) AS n FROM draws"
+
+    def grown(reader, beyond):
+        deadline = time.monotonic() + 20
+        while (now := reader.query(count).item()) <= beyond:
+            assert time.monotonic() < deadline, "the writer must go on once the moment is over"
+        return now
+
+    reader = read(path)
+    before = grown(reader, 0)
+    with reader.moment() as held:
+        first = held.query(count).item()
+        time.sleep(0.3)  # the writer flushes every 0.05 s
+        assert held.query(count).item() == first >= before
+    assert grown(reader, first) > first
+    assert all(writer.kill().values())
+
+
 def test_readers_beside_a_writer_never_fail_and_see_whole_groups(path):
     writer = Writer(path, "w")
     readers = [start("child_reader.py", path, "20") for _ in range(2)]
