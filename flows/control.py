@@ -68,32 +68,40 @@ _VALUES = r"""
         FROM cells c JOIN calls k USING (forecast_id) WHERE c.study_id = ? AND c.configuration != ?
     ), bodies AS (
         SELECT draw_id, served_model, TRY_CAST(request AS JSON) AS body,
-            coalesce(body ->> '$.messages[0].content[0].text', body ->> '$.messages[0].content') AS opening,
-            body ->> '$.userPrompt' AS published
+            json_extract_string(body, ['$.model', '$.max_tokens', '$.system', '$.tools', '$.messages[0].content[0].text',
+                '$.messages[0].content', '$.systemPrompt', '$.userPrompt']) AS part,
+            coalesce(part[5], part[6]) AS opening, part[8] AS published
         FROM draws SEMI JOIN used USING (draw_id)
-    ), facts AS (
-        SELECT draw_id, unnest([
-            {'field': 'model', 'value': body ->> '$.model'},
-            {'field': 'served model', 'value': CASE WHEN published IS NULL THEN served_model END},
-            {'field': 'sampling', 'value': CASE WHEN published IS NULL THEN CAST(json_merge_patch(body,
-                '{"model":null,"max_tokens":null,"system":null,"messages":null,"tools":null}') AS VARCHAR) END},
-            {'field': 'output cap', 'value': body ->> '$.max_tokens'},
-            {'field': 'system prompt', 'value': coalesce(body ->> '$.system',
-                regexp_replace(regexp_replace(body ->> '$.systemPrompt',
-                    '(^|\n)Role: .*?(\nYou have access|$)', '\1Role: …\2', 's'), '\nEnd your response .*$', '', 's'))},
-            {'field': 'tools', 'value': body ->> '$.tools'},
-            {'field': 'market block', 'value': coalesce(
-                regexp_extract(opening, '^<market>\n.*?\n</market>', 0, 's'), split_part(published, chr(10) || chr(10), 1))},
-            {'field': 'price visibility', 'value': CASE
-                WHEN opening IS NULL AND published IS NULL THEN NULL
-                WHEN regexp_matches(coalesce(opening, published), '(^|\n)(Market price of YES|Current market mid-price): ')
-                THEN 'shown' ELSE 'not shown' END}
-        ], recursive := true)
+    ), parts AS (
+        SELECT draw_id, part[1] AS model, CASE WHEN published IS NULL THEN served_model END AS served,
+            CASE WHEN published IS NULL THEN CAST(json_merge_patch(body,
+                '{"model":null,"max_tokens":null,"system":null,"messages":null,"tools":null}') AS VARCHAR) END AS sampling,
+            part[2] AS cap, part[4] AS tools,
+            coalesce(part[3], regexp_replace(regexp_replace(part[7],
+                '(^|\n)Role: .*?(\nYou have access|$)', '\1Role: …\2', 's'), '\nEnd your response .*$', '', 's')) AS prompt,
+            coalesce(regexp_extract(opening, '^<market>\n.*?\n</market>', 0, 's'),
+                split_part(published, chr(10) || chr(10), 1)) AS block,
+            chr(10) || coalesce(opening, published) AS lines,
+            CASE WHEN lines IS NULL THEN NULL
+                WHEN contains(lines, chr(10) || 'Market price of YES: ') THEN 'shown'
+                WHEN contains(lines, chr(10) || 'Current market mid-price: ') THEN 'shown' ELSE 'not shown' END AS visibility
         FROM bodies
+    ), alike AS (
+        SELECT u.configuration, u.market_id, model, served, sampling, cap, prompt, tools, block, visibility,
+            count(*) AS draws, min(draw_id) AS example
+        FROM parts JOIN used u USING (draw_id) GROUP BY ALL
+    ), facts AS (
+        SELECT configuration, market_id, draws, example, unnest([
+            {'field': 'model', 'value': model}, {'field': 'served model', 'value': served},
+            {'field': 'sampling', 'value': sampling}, {'field': 'output cap', 'value': cap},
+            {'field': 'system prompt', 'value': prompt}, {'field': 'tools', 'value': tools},
+            {'field': 'market block', 'value': block}, {'field': 'price visibility', 'value': visibility}
+        ], recursive := true)
+        FROM alike
     ), counted AS (
-        SELECT f.field, CASE WHEN f.field = 'market block' THEN u.market_id END AS market_id, f.value, u.configuration,
-            count(*) AS draws, min(f.draw_id) AS example
-        FROM facts f JOIN used u USING (draw_id) GROUP BY ALL
+        SELECT field, CASE WHEN field = 'market block' THEN market_id END AS market_id, value, configuration,
+            CAST(sum(draws) AS BIGINT) AS draws, min(example) AS example
+        FROM facts GROUP BY ALL
     ), judged AS (
         SELECT *, count(DISTINCT coalesce(value, '')) OVER (PARTITION BY field, market_id) AS values_here,
             min(example) OVER (PARTITION BY field, market_id) = example AS first_here
