@@ -248,13 +248,16 @@ def _calibration(found: Findings, board: Leaderboard) -> Iterator[str]:
 
 def _against_null(board: Leaderboard) -> Iterator[str]:
     """Miscalibration beside what a calibrated forecaster with the same forecasts would show."""
-    rows = board.table.select("configuration", p_value="calibration_p").drop_nulls().to_dicts()
+    every = board.table.filter(pl.col("mcb").is_not_null()).select("configuration", p_value="calibration_p")
+    rows = every.drop_nulls().to_dicts()
     if not rows:
         return
     for row, p in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = p
     over = [row["configuration"] for row in rows if row["p_holm"] < ALPHA]
     drawn = f"what {board.resamples:,} calibrated forecasters with the same forecasts show"
+    if untested := every.height - len(rows):
+        drawn += f" ({untested} of {every.height} cannot be tested)"
     if over:
         yield f"Miscalibration without bins (MCB) exceeds {drawn}, {_AFTER}: {listed(over)}."
     else:

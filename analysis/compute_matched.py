@@ -13,7 +13,7 @@ from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
 from analysis.grid import PRICE, Grid, grid
 from analysis.pooling import padded
-from analysis.resampling import PLAIN, Draws, Resamples, interval, measured, ratio, tails
+from analysis.resampling import PLAIN, ROUNDING, Draws, Resamples, interval, measured, ratio, scarce, tails
 
 LONE: Final = "single_agent"
 SAMPLING: Final = "plain sampling"
@@ -75,10 +75,11 @@ class ComputeMatched:
     to_match: pl.DataFrame
     """configuration (and the curve as SAMPLING), target, cost, low, high, reached, reason: USD per market to reach it.
 
-    The target is a Brier score; the market price's, on the same markets and resampled with them, if none was given. A
-    configuration costs what it costs if it reaches the target, which it does in the share `reached` of the resamples, and
-    `low` and `high` are quantiles over all of them. Those of SAMPLING are of the forecasts-at-the-target per dollar, upside
-    down: a ratio whose denominator may be 0 has no interval of its own. An end is None where it is not reached.
+    The target is a Brier score; the market price's, on those of the markets whose price is known and resampled with them, if
+    none was given. A configuration costs what it costs if it reaches the target, which it does in the share `reached` of the
+    resamples, and `low` and `high` are quantiles over all of them. The cost of SAMPLING is a ratio whose denominator may be
+    0, so its ends are 1 over those of the inverse, and not below those of one forecast. An end is None where it is not
+    reached.
     """
     exact: Curve | None
     cost: float | None
@@ -227,25 +228,31 @@ def _reaches(drawn: Draws, name: str, unit: int, *, events: int, level: float) -
         why.append("it does not reach the target")
     if share is None:
         why += ["reached: one event"] if ends.size else []
-    elif name == SAMPLING:
-        found = interval(drawn, 6, unit, method=PLAIN, events=events, level=level)
-        if found.low is None or found.high is None:
-            why += [f"low, high: {found.reason}"]
-        else:
-            one = interval(drawn, 3, unit, method=PLAIN, events=events, level=level)
-            least = float(drawn.estimate[3, unit])  # nobody can ask for less than one forecast
-            dear, cheap = (1 / end if end > 0 else inf for end in (found.low, found.high))
-            low = cheap if cheap >= least else one.low or least
-            high = dear if dear >= least else one.high or least
+    elif too_few := scarce(events, level):
+        why.append(f"low, high: {too_few}")
     else:
         low, high = np.quantile(ends, tails(events, level), method="inverted_cdf")
-        if low == high:
+        undefined: str | None = "the same in every resample" if low == high else None
+        if name == SAMPLING:
+            highest = float(high) if share == 1 else inf
+            low, high, undefined = _turned(drawn, unit, highest, events=events, level=level)
+        if undefined:
             low, high = inf, inf
-            why.append("low, high: the same in every resample")
-    if share is not None and low < inf and high == inf:
-        why.append(f"high: {1 - share:.1%} of the resamples do not reach it")
+            why.append(f"low, high: {undefined}")
+        elif high == inf:
+            why.append(f"high: {1 - share:.1%} of the resamples do not reach it")
     values = {"cost": _number(cost), "target": _number(aim), "low": _number(low), "high": _number(high)}
     return {"configuration": name, **values, "reached": share, "reason": "; ".join(why) or None}
+
+
+def _turned(drawn: Draws, unit: int, highest: float, *, events: int, level: float) -> tuple[float, float, str | None]:
+    """Ends of the cost of sampling, or why it has none: 1 over what a dollar buys, and not below one forecast."""
+    bought, one = (interval(drawn, kind, unit, method=PLAIN, events=events, level=level) for kind in (6, 3))
+    if bought.low is None or bought.high is None:
+        return inf, inf, bought.reason
+    least = (max(0.0, one.low), one.high) if one.low is not None and one.high is not None else (drawn.estimate[3, unit],) * 2
+    cheap, dear = (1 / end if end > 0 else highest for end in (bought.high, bought.low))
+    return max(cheap, float(least[0])), max(dear, float(least[1])), None
 
 
 def _curve(
@@ -314,7 +321,8 @@ def _matched(sums: Floats) -> Floats:
     price = np.where(lone > 0, ratio(cost, n), np.nan)
     reach = np.where(brier <= aim, price, np.where(np.isnan(aim + price), np.nan, inf))
     v1, c1 = ratio(v, n)[:, 0], ratio(c, n)[:, 0]
-    needed = np.where(v1 > c1, ratio(aim[:, 0] - c1, v1 - c1), np.where(aim[:, 0] >= v1, 1, 0))  # 1/k, above 1 where k < 1
+    differ = v1 - c1 > ROUNDING * v1
+    needed = np.where(differ, ratio(aim[:, 0] - c1, v1 - c1), np.where(aim[:, 0] >= v1, 1, 0))  # 1/k, above 1 where k < 1
     per_dollar = np.full_like(price, np.nan)
     per_dollar[:, 0] = needed * ratio(np.ones(len(price)), price[:, 0])
     share = np.minimum(needed, 1)

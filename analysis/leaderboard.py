@@ -206,7 +206,7 @@ def _beside_null(name: str, found: Nulls | None, notes: _Notes) -> dict[str, flo
     if not rows:
         return {}
     if reason := rows["mcb"]["reason"]:
-        notes.add("calibration_p", reason, name)
+        notes.add("calibration_p", reason.removeprefix("p_below, p_above, p_value: "), name)
     ends = {f"null_rel_{end}": rows["rel"][end] for end in ("mean", "low", "high")}
     return ends | {"calibration_p": rows["mcb"]["p_value"]}
 

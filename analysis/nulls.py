@@ -175,7 +175,7 @@ def _beside(measure: str, seen: float, drawn: Floats, *, level: float) -> dict[s
         return {"reason": f"{scarce}: the correction is unknown"}
     mean, (low, high) = float(drawn.mean()), np.quantile(drawn, ((1 - level) / 2, (1 + level) / 2), method="weibull")
     row = {"seen": seen, "mean": mean, "low": float(low), "high": float(high)}
-    if np.ptp(drawn) <= ROUNDING:
+    if np.ptp(drawn) <= ROUNDING and abs(seen - mean) <= ROUNDING:
         why = "it depends on the forecasts only" if measure == "wbv" else "every draw shows the same"
         return row | {"reason": f"p_below, p_above, p_value: {why}"}
     below = (1 + np.sum(drawn <= seen + ROUNDING)) / (1 + drawn.size)

@@ -13,7 +13,7 @@ from analysis.bootstrap import FLOOR, MEASURES, METHODS, Bootstrap
 from analysis.checks import Floats
 from analysis.comparisons import holm
 from analysis.grid import PRICE
-from analysis.resampling import ROUNDING, Draws, bias_and_acceleration, freedom, interval, standard_error
+from analysis.resampling import ROUNDING, Draws, Method, bias_and_acceleration, freedom, interval, standard_error
 from market_data.errors import choose
 
 Verdict = Literal["upheld", "not upheld", "undecided at this N"]
@@ -21,6 +21,8 @@ UNDECIDED: Final[Verdict] = "undecided at this N"
 KNOWN: Final = tuple(measure for family in MEASURES.values() for measure in family)
 # The true value of a binned component rests on its unbiased estimate.
 _FROM: Final = {"rel": "rel_corrected", "res": "res_corrected"}
+# Of UNC itself, whose interval in a table is the range over that of the base rate: BCa fails at its maximum, ȳ = 1/2.
+_OWN: Final[Mapping[str, Method]] = dict.fromkeys(("unc", "unc_corrected"), "percentile+student")
 _AGAINST_PRICE: Final = ("alpha", "skill_market")  # the market price has none against itself
 _TEXT: Final = ("claim", "measure", "of", "than", "direction", "source", "verdict", "reason")
 COLUMNS: Final = (
@@ -145,8 +147,8 @@ def verdicts(predictions: Sequence[Prediction], *found: Bootstrap, level: float 
     Families may come from bootstraps of their own, of the same cells and level: a prediction is about one measure, so it is
     judged by the one that has it, and `resamples` says how many draws that was. Without any, nothing is scored.
 
-    A measure keeps the interval method of `METHODS`; a difference of REL or RES is one of the corrected ones. A prediction
-    on what was not measured is undecided with its reason, and is not counted in the correction.
+    A measure keeps the interval method of `METHODS`, but for UNC; a difference of REL or RES is one of the corrected ones. A
+    prediction on what was not measured is undecided with its reason, and is not counted in the correction.
 
     >>> import polars as pl
     >>> from analysis import Prediction, bootstrap, example, scored, verdicts
@@ -206,7 +208,7 @@ def _judged(prediction: Prediction, bootstraps: Sequence[Bootstrap]) -> dict[str
         draws = draws + sign * found.draws[measure][:, place]
         if measure in found.left_out:
             left_out = left_out + sign * found.left_out[measure][:, place]
-    method = METHODS[measure]
+    method = _OWN.get(measure, METHODS[measure])
     drawn = Draws(
         estimate=np.array([[estimate]]),
         resampled=draws[:, None, None],
@@ -240,8 +242,9 @@ def _part(method: str, draws: Floats, estimate: float, left_out: Floats, *, sign
         )
         return 2 * min(share, 0.5), 1 - share
     toward = sign * _moved(draws, estimate, method=method, sign=sign)
-    beyond = float(np.mean(toward <= 0))
-    deviates = ndtri([(1 + beyond * toward.size) / (1 + toward.size), beyond])
+    tied = np.abs(toward) <= ROUNDING
+    against = np.mean(~tied & (toward < 0)) + np.array([tied.mean(), tied.mean() / 2])  # to be safe; to be fair
+    deviates = ndtri([(1 + against[0] * toward.size) / (1 + toward.size), against[1]])
     if method == "bca":  # the tail whose corrected quantile is 0
         start, acceleration = bias_and_acceleration(sign * estimate, toward, sign * left_out)
         apart = deviates - start

@@ -194,8 +194,8 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     estimate, draws = float(drawn.estimate[measure, unit]), drawn.resampled[:, measure, unit]
     if np.isnan(estimate):
         return no_interval("undefined for these forecasts")
-    if events < (fewest := int(np.ceil(1 - np.log2(1 - level)))):
-        return no_interval(f"{events} event{'s' * (events > 1)}: an interval needs {fewest}")
+    if too_few := scarce(events, level):
+        return no_interval(too_few)
     if (undefined := float(np.mean(np.isnan(draws)))) > _UNDEFINED:
         return no_interval(f"undefined in {undefined:.0%} of the resamples")
     draws = draws[~np.isnan(draws)]
@@ -210,6 +210,12 @@ def interval(drawn: Draws, measure: int, unit: int, *, method: Method, events: i
     ends = [_ends(part, estimate, draws, left_out, events=events, level=level) for part in method.split("+")]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     return Interval(low=float(low), high=float(high), sd=float(draws.std(ddof=1)), reason=None)
+
+
+def scarce(events: int, level: float) -> str | None:
+    """Why so few events have no interval; None where they have one."""
+    fewest = int(np.ceil(1 - np.log2(1 - level)))
+    return f"{events} event{'s' * (events > 1)}: an interval needs {fewest}" if events < fewest else None
 
 
 def tails(events: int, level: float) -> Floats:
@@ -232,7 +238,8 @@ def standard_error(left_out: Floats) -> float:
 def freedom(left_out: Floats, *, events: int) -> float:
     """Degrees of freedom of that standard error: 2G/(κ − 1), at most `events` − 1, at least 1; κ their kurtosis.
 
-    A variance that few of the G events carry is known less well than G − 1 says. Source: Satterthwaite (1946).
+    A variance that few of the G events carry is known less well than G − 1 says. An event without data for the measure
+    counts among them, which widens an interval a little. Source: Satterthwaite (1946).
     """
     apart = left_out[~np.isnan(left_out)] - np.nanmean(left_out)
     excess = apart.size * np.sum(apart**4) - np.sum(apart**2) ** 2  # (κ − 1) (Σ a²)²
@@ -288,7 +295,8 @@ def no_interval(reason: str) -> Interval:
 
 def bias_and_acceleration(estimate: float, draws: Floats, left_out: Floats) -> tuple[float, float]:
     """z₀ and a of Efron (1987): the median bias of the draws in normal deviates, and a sixth of the jackknife's skewness."""
-    below = np.mean(draws < estimate) + np.mean(draws == estimate) / 2
+    tied = np.abs(draws - estimate) <= ROUNDING  # sums in another order
+    below = np.mean(~tied & (draws < estimate)) + tied.mean() / 2
     start = float(ndtri(np.clip(below, 1 / draws.size, 1 - 1 / draws.size)))
     apart = np.nanmean(left_out) - left_out[~np.isnan(left_out)]
     spread = np.sum(apart**2) ** 1.5
@@ -296,7 +304,7 @@ def bias_and_acceleration(estimate: float, draws: Floats, left_out: Floats) -> t
 
 
 def _accelerated(tails: Floats, estimate: float, draws: Floats, left_out: Floats) -> Floats:
-    """Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) for the tails Φ(z)."""
+    """Φ(z₀ + (z₀ + z)/(1 − a(z₀ + z))) for the tails Φ(z) and 1 − Φ(z)."""
     start, acceleration = bias_and_acceleration(estimate, draws, left_out)
-    z = start + ndtri(tails)
-    return np.asarray(ndtr(start + z / (1 - acceleration * z)))
+    z = start + ndtri(tails[0]) * np.array([1, -1])
+    return np.asarray(ndtr(start + z / np.maximum(1 - acceleration * z, ROUNDING)))

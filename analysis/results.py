@@ -101,7 +101,7 @@ def _coherence(found: Coherence) -> dict[str, Any]:
 
 
 def _influence(deeper: Diagnostics) -> dict[str, Any]:
-    """The pairs with and without their strongest market, and of each pair the markets that carry most of it."""
+    """The pairs with and without the market that carries them, and of each pair the markets with most influence."""
     assert deeper.influence is not None
     strongest = deeper.influence.markets.group_by("first", "second", maintain_order=True).head(_STRONGEST)
     part = {"restated": deeper.influence.restated.to_dicts(), "strongest": strongest.to_dicts()}

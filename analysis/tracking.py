@@ -169,7 +169,7 @@ def _near(p: Floats, m: Floats, *, weight: Floats, within: float) -> Any:
 def _follows(y: Floats, x: Floats, *, weight: Floats) -> list[Any]:
     """Columns, measure and reason of slope and intercept; forecast and price in logits."""
     line = weight[:, None] * np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1)
-    flat = "the price is the same on every market" if np.ptp(x) <= 1e-12 else None
+    flat = f"the price, held in {HELD} to {1 - HELD}, is the same on every market" if np.ptp(x) <= 1e-12 else None
     return [(line, lambda s: _line(s)[:, :1], flat), (line, lambda s: _line(s)[:, 1:], flat)]
 
 
@@ -187,7 +187,9 @@ def _blend(p: Floats, m: Floats, y: Floats, *, weight: Floats, event: Ints, fold
     events = int(event.max()) + 1
     apart = p - m
     if np.abs(apart).max() <= 1e-9:
-        return [(nothing, mean_of, "the forecast is the price: there is nothing to weigh")] * 2
+        return [
+            (nothing, mean_of, f"the forecast, held in {HELD} to {1 - HELD}, is the price: there is nothing to weigh")
+        ] * 2
     if events < folds:
         return [(nothing, mean_of, f"{events} event{'s' * (events > 1)}: {folds} folds need as many")] * 2
     fold = (np.random.default_rng(seed).permutation(events) % folds)[event]

@@ -14,7 +14,7 @@ from analysis.checks import AnalysisError, Floats, at_least
 from analysis.frames import Scored
 from analysis.grid import Grid, grid
 from analysis.replicates import spread
-from analysis.resampling import Interval, Method, Resamples, interval, measured, no_interval, ratio
+from analysis.resampling import ROUNDING, Interval, Method, Resamples, interval, measured, no_interval, ratio
 
 COMPONENTS: Final = ("market", "configuration", "market × configuration", "replicate")
 _METHODS: Final[tuple[Method, ...]] = ("bca+student", "centred+student", "bca+student", "bca+student")
@@ -51,7 +51,8 @@ class Variance:
     """By how much the correlation of markets of one event multiplies the variance of a mean difference."""
     skewness: float | None
     """√markets · the skewness of a mean difference between two configurations, positive where its long tail lies on the side
-    of the difference itself, as where the worse one errs seldom but much; mean over the pairs. None where it has no spread.
+    of the difference itself, as where the worse one errs seldom but much; mean over the pairs that have a
+    spread. None where none has.
     """
     n: int
     seed: int
@@ -225,8 +226,8 @@ def _components(
     if not alone > 0 or events < 2:
         return rows, half, ends, None, None
     design = np.sum(second) * events / (events - 1) / (alone * whole.sum() / (whole.sum() - 1))
-    skewness = np.mean(np.sign(mean) * ratio(third, second**1.5)) * sqrt(whole.sum()) if np.all(second > 0) else np.nan
-    return rows, half, ends, float(design), None if np.isnan(skewness) else float(skewness)
+    skewed = np.sign(mean) * ratio(third, np.where(second > ROUNDING**2, second, 0) ** 1.5)  # NaN of a pair without spread
+    return rows, half, ends, float(design), float(np.nanmean(skewed) * sqrt(whole.sum()))
 
 
 def _forecasts(names: Sequence[str], p: Floats) -> pl.DataFrame:

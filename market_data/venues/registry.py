@@ -29,6 +29,11 @@ def from_file(path: Path) -> Any:
     return found[0]
 
 
+def _is_one(cls: type) -> bool:
+    """Not a base that venues share."""
+    return hasattr(cls, "pages") and not cls.__name__.startswith("_")
+
+
 def check(cls: Any, name: str) -> None:
     """The contract of `base.Venue`, at the door. Raises CoordevalError with everything that is wrong."""
     declared = getattr(cls, "name", None)

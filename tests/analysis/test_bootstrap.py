@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import cell, failed, made_up, recorded, recorded_frame, table
 from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from analysis import AnalysisError, alpha, brier, corp, decompose, leaderboard, scored, skill
 from analysis.bootstrap import COVERAGE, MEASURES, METHODS, bootstrap
 from analysis.grid import PRICE, grid
 from analysis.leaderboard import REFERENCE
-from analysis.resampling import Draws, Resamples, freedom, interval, measured, ratio
+from analysis.resampling import Draws, Resamples, bias_and_acceleration, freedom, interval, measured, ratio
 from analysis.scores import base_rate
 
 EVERY = [measure for family in MEASURES.values() for measure in family]
@@ -341,3 +341,12 @@ def test_resamples_are_the_same_whether_they_are_kept_or_drawn_again(events, n, 
     np.testing.assert_array_equal(kept.sum(axis=1), events)
     places = np.random.default_rng(3).integers(0, events, (n, events))
     np.testing.assert_array_equal(kept, [np.bincount(row, minlength=events) for row in places])
+
+
+def test_resamples_that_equal_the_estimate_count_half_below_it_whatever_the_order_of_the_sums():
+    d = np.array([0.09] * 21 + [0.49] * 9)
+    drawn = means(d, n=20_000, left_out=True)
+    hits = np.random.default_rng(3).binomial(30, 0.3, 400_000)
+    expected = ndtri(np.mean(hits < 9) + np.mean(hits == 9) / 2)
+    found, _ = bias_and_acceleration(drawn.estimate[0, 0], drawn.resampled[:, 0, 0], drawn.left_out[:, 0, 0])
+    assert found == pytest.approx(expected, abs=0.03)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import DATA, cell, made_up, recorded, recorded_frame, table
+from scipy import stats
 
 from analysis import AnalysisError, Scored, scored
 from analysis.compute_matched import SAMPLING, Curve, compute_matched, moments, plain_sampling
@@ -197,3 +198,54 @@ def test_one_event_has_no_interval():
 def test_bad_input_is_refused_by_name(call, message):
     with pytest.raises(AnalysisError, match=message):
         call()
+
+
+def spent(v: float, c: float, costs: list[float]) -> pl.DataFrame:
+    """Two draws of each market with the squared errors' mean `v` and product `c`, at its price."""
+    middle, apart = np.sqrt((v + c) / 2), np.sqrt((v - c) / 2)
+    pair = (middle - apart, middle + apart)
+    return table(
+        *(
+            cell(
+                configuration="single_agent", market_id=f"m{i}", replicate=r, outcome=0, probability=float(p), cost_usd=cost
+            )
+            for i, cost in enumerate(costs)
+            for r, p in enumerate(pair)
+        )
+    )
+
+
+@pytest.mark.parametrize("target", [0.099, 0.1, 0.101, 0.104, 0.11, 0.2])
+def test_where_one_forecast_reaches_the_target_the_cost_is_that_of_one_with_its_interval(target):
+    """V = 0.1, C = 0.08, without noise; costs vary. An easier target never costs more, and nothing costs less than 0."""
+    found = compute_matched(scored(spent(0.1, 0.08, [0.01] * 32 + [0.05] * 8)), target=target, n=1000)
+    row = found.to_match.filter(configuration=SAMPLING).row(0, named=True)
+    one = found.cost
+    assert row["cost"] == pytest.approx(one * max(1, 0.02 / (target - 0.08)))
+    assert 0 < row["low"] < row["cost"] < row["high"]
+    if target >= 0.1:
+        t = stats.t.ppf(0.975, 39)
+        prices = np.array([0.01] * 32 + [0.05] * 8)
+        assert row["high"] >= one + t * stats.sem(prices) * 0.99
+
+
+def test_a_price_far_beyond_the_others_makes_no_cost_negative_and_no_reason_false():
+    found = compute_matched(scored(spent(0.1, 0.08, [0.01] * 39 + [2.0])), target=0.5, n=1000)
+    row = found.to_match.filter(configuration=SAMPLING).row(0, named=True)
+    assert row["reached"] == 1
+    assert 0 <= row["low"] < row["cost"] < row["high"]
+    assert row["reason"] is None
+
+
+def test_draws_that_are_the_same_cost_one_forecast_or_never_reach_it():
+    frame = scored(spent(0.1, 0.1, [0.01, 0.02, 0.03] * 10))
+    for target, reached in ((0.2, 1.0), (0.05, 0.0)):
+        row = compute_matched(frame, target=target, n=500).to_match.filter(configuration=SAMPLING).row(0, named=True)
+        assert row["reached"] == reached
+        assert row["cost"] == (pytest.approx(0.02) if reached else None)
+
+
+def test_few_events_have_no_cost_interval_for_anybody():
+    found = compute_matched(scored(made_up(markets=9)), lone="c0", target=0.9, n=200).to_match
+    assert found["low"].null_count() == found.height
+    assert all("an interval needs 6" in reason for reason in found["reason"])

@@ -93,7 +93,7 @@ def test_wbv_and_what_no_draw_changes_have_a_reason_instead_of_a_tail():
     wbv = row(found, "wbv", "c0")
     assert wbv["seen"] == pytest.approx(wbv["mean"], abs=1e-15)
     assert (wbv["p_value"], wbv["reason"]) == (None, "p_below, p_above, p_value: it depends on the forecasts only")
-    sure = nulls(scored(one([0.0, 1.0, 1.0], [0, 1, 0])), n=50)
+    sure = nulls(scored(one([0.0, 1.0, 1.0], [0, 1, 1])), n=50)
     assert "every draw shows the same" in row(sure, "brier")["reason"]
     alone = nulls(scored(one([0.1, 0.9], [0, 1])), n=50)
     assert (row(alone, "rel_corrected")["seen"], row(alone, "rel_corrected")["mean"]) == (None, None)
@@ -178,3 +178,12 @@ def test_no_configuration_of_the_recorded_study_is_told_from_a_calibrated_one():
     assert tails["p_value"].min() > 0.05
     rel = found.table.filter(measure="rel")
     assert rel["mean"].to_list() == pytest.approx([0.018] * 6, abs=0.002)
+
+
+def test_one_who_is_sure_and_wrong_is_further_from_calibration_than_every_draw():
+    """Of sure forecasts all draws are alike, with MCB 0: what differs from that is as unlikely as can be."""
+    frame = made_up(configurations=1, replicates=1).with_columns(pl.col("probability").round(0))
+    rows = {row["measure"]: row for row in nulls(scored(frame), n=99).table.filter(configuration="c0").iter_rows(named=True)}
+    assert rows["mcb"]["seen"] > rows["mcb"]["high"] == 0
+    assert rows["mcb"]["p_value"] == rows["rel"]["p_value"] == 0.01
+    assert rows["wbv"]["p_value"] is None

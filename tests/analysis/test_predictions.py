@@ -203,3 +203,20 @@ def test_the_publications_prediction_is_undecided_on_its_own_data():
     stated = prediction(measure="rel", of="peer_critique_debate", than="independent_ensemble", claim="debate is calibrated")
     [row] = judged(recorded_frame(), stated, n=2000)
     assert row["verdict"] == UNDECIDED
+
+
+def test_a_direction_and_its_opposite_share_the_probability_where_resamples_tie():
+    """They differ on one market of 40, so a third of the resamples show no difference."""
+    rows = [(name, i, 0.2 if (name, i) == ("a", 0) else 0.3) for name in "ab" for i in range(40)]
+    frame = table(*(cell(configuration=c, market_id=f"m{i}", outcome=i % 2, probability=p) for c, i, p in rows))
+    a, b = judged(frame, prediction(), prediction(direction="higher"))
+    assert a["probability"] + b["probability"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("value", [0.245, 0.2499])
+def test_uncertainty_at_its_maximum_is_not_said_to_be_higher_than_just_below_it(value):
+    """50 of 100 resolve YES: another sample would show less than 1/4, and BCa would not know."""
+    frame = table(*(cell(configuration="a", market_id=f"m{i}", outcome=i % 2, probability=0.4) for i in range(100)))
+    stated = prediction(measure="unc", of="a", than=None, value=value, direction="higher")
+    row = verdicts([stated], bootstrap(scored(frame), families=["binned"], n=2000)).table.row(0, named=True)
+    assert (row["verdict"], row["p_value"] > 0.05) == ("undecided at this N", True)

@@ -231,3 +231,10 @@ def test_the_interval_of_the_variance_of_a_difference_holds_its_true_value():
     assert held >= 52, "95% of 60 are 57, five standard errors below is 48"
     one = variance(scored(made_up(configurations=1)), n=50)
     assert (one.difference, one.difference_low, one.difference_high) == (None, None, None)
+
+
+def test_a_pair_without_spread_leaves_the_skewness_of_the_others():
+    e = np.random.default_rng(0).exponential(0.1, (500, 2, 1))
+    alone, twice = variance(as_scored(e), n=50).skewness, variance(as_scored(e[:, [0, 1, 1]]), n=50).skewness
+    assert twice == pytest.approx(alone, abs=1e-9)
+    assert variance(as_scored(e[:, [0, 0]]), n=50).skewness is None
