@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from analysis import figures, figures_style
 from analysis.answers import Answer, answers
 from analysis.answers_predictions import rule
+from analysis.checks import AnalysisError
 from analysis.control import Control
 from analysis.coordination import aggregations
 from analysis.diagnostics import RESAMPLES, Diagnostics, diagnose
@@ -152,7 +153,7 @@ def build_report(
     `study` has name, study_id, model, source, simulated, created_at, and elements and content as JSON (text or values).
 
     Raises:
-        AnalysisError: what `leaderboard` raises; a frame with nothing but pending cells is empty.
+        AnalysisError: what `leaderboard` raises; there is no column `question`; nothing but pending cells is an empty frame.
 
     >>> from analysis import build_report, example
     >>> study = {"name": "made up", "study_id": "0" * 64, "model": "none", "source": "made up", "simulated": True}
@@ -161,6 +162,10 @@ def build_report(
     >>> report.opening.split(" (")[0]
     'In this simulation, peer_critique_debate has the lowest Brier score of 3 configurations: 0.1886 on 39 markets'
     """
+    if "question" not in frame.columns:
+        raise AnalysisError(
+            "the frame has no column question, by which the page names markets: give it, or the market_id as it"
+        )
     made = frame.filter(pl.col("status") != "pending")
     draws = draws_for(made["market_id"].n_unique()) if resamples is None else resamples
     board = leaderboard(made, policy=policy, bins=bins, resamples=draws, seed=seed)

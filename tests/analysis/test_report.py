@@ -421,3 +421,8 @@ def test_the_terminal_prints_markup_in_data_as_text():
     out = io.StringIO()
     print_report(build_report(frame, STUDY, resamples=5), Console(file=out, width=120))
     assert "[red]x[/red]" in out.getvalue()
+
+
+def test_a_frame_that_names_no_market_is_refused_with_what_to_give():
+    with pytest.raises(AnalysisError, match=r"no column question.*give it, or the market_id"):
+        build_report(synthetic().drop("question"), STUDY)
