@@ -58,7 +58,8 @@ def power(
     is held to be that of the second: the same model, tools and kind of market. Source: Cohen (1988).
 
     Where differences are skewed, a study that happens to see a large one sees a large standard error too: with λ = Δ/se and
-    g = `Variance.skewness`/(2√N), t is about λ − g with the spread 1 − gλ, to first order. Source: Hall (1987).
+    g = `Variance.skewness`/(2√N), t is about λ − g with the spread 1 − gλ, to first order; `detectable` leaves that out.
+    Source: Hall (1987).
 
     Raises:
         AnalysisError: an option is out of its range.
