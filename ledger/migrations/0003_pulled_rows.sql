@@ -90,13 +90,12 @@ CREATE TABLE price_fetches (
     source      VARCHAR NOT NULL,
     since       TIMESTAMPTZ NOT NULL,
     until       TIMESTAMPTZ NOT NULL,
-    every       DOUBLE NOT NULL,                          -- seconds of which the last price was kept; 0: all were
     points      INTEGER NOT NULL,
     dropped     VARCHAR NOT NULL,                         -- JSON: reason -> how many
     reason      VARCHAR NOT NULL,                         -- why there are none
     fetched_at  TIMESTAMPTZ NOT NULL
 );
-INSERT INTO price_fetches BY NAME SELECT *, until AS since, 0 AS every FROM old;
+INSERT INTO price_fetches BY NAME SELECT *, until AS since FROM old;
 DROP TABLE old;
 COMMENT ON TABLE price_fetches IS 'key: market_id, source, since, until';
 

@@ -1,5 +1,7 @@
 """Migrations: ordered, whole or not at all, and never applied by an older program."""
 
+from datetime import timedelta
+
 import duckdb
 import ledger_rows as rows
 import pytest
@@ -127,3 +129,20 @@ def test_what_grows_with_a_pull_has_a_key_and_no_index():
     assert all(tables[name].key and not tables[name].indexed for name in (*pulled, "pulls"))
     assert tables["price_fetches"].key == ("market_id", "source", "since", "until")
     assert tables["draws"].indexed, "a draw is paid for: the database itself keeps it from being there twice"
+
+
+def test_prices_that_were_thinned_before_their_grain_was_kept_are_not_claimed_whole(tmp_path):
+    """A ledger of schema 3 opens, and only what was certainly kept whole says so."""
+    path = tmp_path / "three.duckdb"
+    with duckdb.connect(path) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        schema.migrate(con, schema.load()[:3])
+        for market, dropped in (("whole", "{}"), ("thinned", '{"not the last of its minutes":9}')):
+            con.execute(
+                "INSERT INTO price_fetches VALUES (?, 'clob', ?, ?, 1, ?, '', ?)",
+                [market, rows.T0 - timedelta(days=1), rows.T0, dropped, rows.T0],
+            )
+    with Ledger.open(path, purpose="migrating"):
+        pass
+    found = read(path).query("SELECT market_id, every FROM price_fetches ORDER BY market_id").rows()
+    assert found == [("thinned", None), ("whole", 0.0)]
