@@ -251,6 +251,7 @@ def _against_null(board: Leaderboard) -> Iterator[str]:
     every = board.table.filter(pl.col("mcb").is_not_null()).select("configuration", p_value="calibration_p")
     rows = every.drop_nulls().to_dicts()
     if not rows:
+        yield "Whether any miscalibration without bins (MCB) exceeds chance cannot be tested: see the notes."
         return
     for row, p in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
         row["p_holm"] = p

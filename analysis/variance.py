@@ -223,11 +223,12 @@ def _components(
     apart = np.where(whole[:, None], d - mean, 0)
     together = sample.by_event(apart)
     alone, second, third = np.sum(apart**2), np.sum(together**2, axis=0), np.sum(together**3, axis=0)
-    if not alone > 0 or events < 2:
+    if events < 2 or not np.sum(second) > ROUNDING**2:  # one event, or between events nothing varies
         return rows, half, ends, None, None
     design = np.sum(second) * events / (events - 1) / (alone * whole.sum() / (whole.sum() - 1))
     skewed = np.sign(mean) * ratio(third, np.where(second > ROUNDING**2, second, 0) ** 1.5)  # NaN of a pair without spread
-    return rows, half, ends, float(design), float(np.nanmean(skewed) * sqrt(whole.sum()))
+    known = skewed[~np.isnan(skewed)]
+    return rows, half, ends, float(design), float(known.mean() * sqrt(whole.sum())) if known.size else None
 
 
 def _forecasts(names: Sequence[str], p: Floats) -> pl.DataFrame:

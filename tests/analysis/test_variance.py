@@ -6,6 +6,7 @@ import pytest
 from reference import cell, failed, made_up, recorded, recorded_frame, table
 
 from analysis import AnalysisError, Scored, scored, spread
+from analysis.planning_power import power
 from analysis.variance import COMPONENTS, detectable, variance
 
 
@@ -238,3 +239,16 @@ def test_a_pair_without_spread_leaves_the_skewness_of_the_others():
     alone, twice = variance(as_scored(e), n=50).skewness, variance(as_scored(e[:, [0, 1, 1]]), n=50).skewness
     assert twice == pytest.approx(alone, abs=1e-9)
     assert variance(as_scored(e[:, [0, 0]]), n=50).skewness is None
+
+
+def test_differences_that_cancel_within_every_event_have_no_skewness():
+    """Each event holds d and −d: there is a spread between markets, and none between events."""
+    d = np.random.default_rng(1).uniform(0.01, 0.1, 50)
+    e = np.full((100, 2, 1), 0.3)
+    e[0::2, 1, 0] += d
+    e[1::2, 1, 0] -= d
+    found = variance(as_scored(e, events=np.repeat(np.arange(50), 2)), n=50)
+    assert (found.skewness, found.design_effect) == (None, None)
+    planned = power(found, markets=[100], replicates=[1]).row(0, named=True)
+    assert planned["power"] is None
+    assert "differences that vary" in planned["reason"]
