@@ -2,29 +2,48 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What the project holds itself to. A study or plugin of your own in this folder is yours.
+OURS := agents analysis benchmarks configurations coordeval docs flows ledger market_data notebooks tests
+COMPILE := $(BIN)/python -m compileall -q -j 0
+FLOORS := agents analysis configurations coordeval flows ledger market_data
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: run test setup setup-dev check lock bench clean
+.PHONY: run test proofs setup setup-dev check lock bench pictures docs newcomer clean
 
 run: setup  ## the embedded study: simulated world, simulated model, no key, no network
 	$(BIN)/coordeval run studies/embedded.toml
 
-test: setup-dev  ## every test
-	$(BIN)/pytest -n 2
+test: setup-dev  ## every test; those of one file in one process, so that what they share is made once
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+proofs: setup-dev  ## the long forms of tests by simulation, which no other command runs: before a release, and after a change of a method
+	$(BIN)/pytest -n 3 -m proof
 
 setup: $(VENV)/.runtime  ## .venv from requirements.lock, hashes checked
+	@$(COMPILE) $(FLOORS)
 
 setup-dev: $(VENV)/.dev  ## .venv from requirements-dev.lock: the same versions and the development tools
+	@$(COMPILE) $(FLOORS)
 
 check: setup-dev  ## lint, format, types, floors
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(OURS)
+	$(BIN)/ruff format --check $(OURS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 bench: setup-dev  ## every figure that the project promises, measured now
 	$(BIN)/python -m benchmarks
+
+pictures: setup-dev  ## docs/report.png and the drawings of docs/concepts, from the code as it is now; needs a Chromium
+	$(BIN)/python -m docs.pictures
+	$(BIN)/python -m docs.drawings
+
+docs: setup-dev  ## the documentation as a site, in site/; every dead link is an error
+	$(BIN)/coordeval docs --build site
+
+newcomer: setup-dev  ## the wheel in a new environment, and the tutorial from top to bottom; PYTHON=... takes another interpreter
+	$(BIN)/python -m docs.newcomer $(if $(filter-out python3,$(PYTHON)),--python $(PYTHON))
 
 lock: setup-dev  ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
@@ -35,7 +54,8 @@ lock: setup-dev  ## resolve the dependencies anew
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-# pip brings uv (its hash is in the lock), uv brings the rest: seconds instead of minutes.
+# pip brings uv (its hash is in the lock), uv brings the rest: seconds instead of minutes. Bytecode is compiled here, once: where
+# PYTHONDONTWRITEBYTECODE is set, as in many images, each command would compile a thousand modules anew.
 $(VENV)/bin/uv: requirements.lock
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"coordeval needs Python 3.11 or newer, this is {sys.version.split()[0]}: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv --clear $(VENV)
@@ -45,6 +65,7 @@ $(VENV)/bin/uv: requirements.lock
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(COMPILE) -x '/tests?/' $(VENV)/lib
 	touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime

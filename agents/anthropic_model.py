@@ -1,47 +1,51 @@
-"""A live model: one Messages API call per request, by the official SDK, against any endpoint that speaks that API.
+"""A live model: one Messages API call per request, by the official SDK, against any endpoint that speaks that API."""
 
-Only a complete message is a reply. The SDK retries what may pass; what stays wrong is a ModelError, and what is wrong with
-the key, the credit or the address stops the run, for it would fail every forecast alike.
-"""
-
-import asyncio
 import os
-import time
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import anthropic
 import httpx2
-import orjson
-from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
-from agents.capabilities import RANDOMNESS, randomness_version
-from agents.messages import ModelError, Reply, Request, Slot, Usage
-from agents.prices import PriceBook, utc_today
-from market_data.errors import CoordevalError
+from coordeval.agents.addresses import alike
+from coordeval.agents.anthropic_batches import MessageBatches
+from coordeval.agents.bodies import BODY_LIMIT, BULK_LIMIT, Bounded
+from coordeval.agents.capabilities import RANDOMNESS, least_cached, randomness_version
+from coordeval.agents.connections import Spread
+from coordeval.agents.endpoint import EndpointModel
+from coordeval.agents.messages import Request, canonical, count
+from coordeval.agents.prices import PriceBook, utc_today
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import remember, take
 
+KEY, ADDRESS = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
 DEFAULT_BASE_URL = "https://api.anthropic.com"
-_NATIVE = frozenset(MessageCreateParamsNonStreaming.__annotations__)
-_SECONDS = "coordeval.seconds"
-_RETRYABLE_STATUS = frozenset({408, 409, 429})
-_ACCESS_STATUS = frozenset({401, 402, 403, 404})
-_ACCESS_TYPES = frozenset({"authentication_error", "billing_error", "permission_error"})
+CHARACTERS_PER_TOKEN = 4
+_COUNTED = frozenset({"model", "system", "messages", "tools", "thinking"})
+_POINT = {"type": "ephemeral"}
+_CACHED = b',"cache_control":{"type":"ephemeral"}}'
 
 
-class ModelAccessError(CoordevalError):
-    """The endpoint refuses the user, not the forecast: a key, a credit, a right or a name is wrong. The run stops."""
+class BoundedClient(Bounded, anthropic.DefaultAsyncHttpxClient):
+    """The SDK's own HTTP client, but that no body is read beyond `limit` bytes (Oversized) and no redirect is followed."""
 
 
-class AnthropicModel:
-    """A model behind the Messages API. `identity` holds what is sent beside the request, and where to.
+class SpreadClient(Spread, BoundedClient):
+    """For hundreds of calls at once."""
 
-    A reply's `seconds` are those of the attempt that produced it, without retries and waits. One call, retries included,
-    ends within `deadline` seconds, whatever `retry-after` a server names; one attempt within `timeout`.
 
-    With `prompt_cache` every request marks its end as a cache point of five minutes.
-    Raises CoordevalError at construction where there is no key.
+class AnthropicModel(EndpointModel):
+    """A model behind the Messages API.
+
+    Reads at most `body_limit` bytes of a reply. With `prompt_cache` every request marks cache points of five minutes, which
+    change its price and never the reply.
+
+    The key is `api_key`, or ANTHROPIC_API_KEY, which leaves the environment. Raises CoordevalError where there is none.
     """
+
+    status_error, connection_error = anthropic.APIStatusError, anthropic.APIConnectionError
 
     def __init__(
         self,
@@ -52,178 +56,117 @@ class AnthropicModel:
         price_book: PriceBook | None = None,
         http_client: httpx2.AsyncClient | None = None,
         prompt_cache: bool = True,
-        max_retries: int = 4,
-        timeout: float = 600.0,
-        deadline: float = 900.0,
+        deadline: float = 600.0,
+        body_limit: int = BODY_LIMIT,
         today: Callable[[], date] = utc_today,
     ) -> None:
-        key = (api_key or os.environ.get("ANTHROPIC_API_KEY") or "").strip()
+        key = (api_key or take(KEY) or "").strip()
         if not key:
             raise CoordevalError(
                 f"model {model_id!r} needs an API key and ANTHROPIC_API_KEY is not set: "
                 f"set it in the environment, or choose the simulated model"
             )
-        self._model_id = model_id
-        self._prices = price_book or PriceBook.bundled()
-        self._cache, self._deadline, self._today = prompt_cache, deadline, today
-        self._timeout = httpx2.Timeout(timeout, connect=min(timeout, 10.0))
-        self._client = anthropic.AsyncAnthropic(
+        remember(key, KEY)
+        self._cache = prompt_cache
+        self._own_client = http_client is None
+        self._bulk: anthropic.AsyncAnthropic | None = None
+        client = anthropic.AsyncAnthropic(
             api_key=key,
-            base_url=base_url or os.environ.get("ANTHROPIC_BASE_URL") or DEFAULT_BASE_URL,
-            http_client=http_client,
-            max_retries=max_retries,
+            base_url=base_url or os.environ.get(ADDRESS) or DEFAULT_BASE_URL,
+            http_client=http_client or SpreadClient(body_limit),
+            max_retries=0,
+            timeout=httpx2.Timeout(deadline, connect=min(deadline, 10.0)),
             open_telemetry=False,
-            middleware=[_complete_messages_only],
         )
+        super().__init__(model_id, client, key_name=KEY, price_book=price_book, deadline=deadline, today=today)
 
     @property
-    def identity(self) -> Mapping[str, Any]:
-        headers = self._client.default_headers
-        url, version = str(self._client.base_url).rstrip("/"), randomness_version(self._model_id)
+    def former_identities(self) -> list[Mapping[str, Any]]:
+        """The identities under which this same model stood in ledgers: other words for its address, and without a cache."""
+        everywhere = [self._identity(url, cache=cache) for url in alike(self._url) for cache in (True, False)]
+        return [identity for identity in everywhere if identity != self.identity]
+
+    @property
+    def batches(self) -> MessageBatches:
+        """Its Message Batches: the same calls at a batch's price."""
+        return MessageBatches(self._model_id, self._send_batches, partial(self._price, batch=True))
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        if self._bulk is not None and self._bulk is not self._client:
+            await self._bulk.close()
+
+    def _identity(self, url: str, *, cache: bool = True) -> dict[str, Any]:
+        headers, version = self._client.default_headers, randomness_version(self._model_id)
         return {
             "provider": "anthropic",
             "model": self._model_id,
-            "prompt_cache": self._cache,
+            "prompt_cache": cache,  # kept as it stood when it was thought to matter, so that what was paid for is found
             "anthropic_version": headers["anthropic-version"],
             **({"anthropic_version_with_temperature": version} if version else {}),
             **({"anthropic_beta": headers["anthropic-beta"]} if "anthropic-beta" in headers else {}),
             **({"base_url": url} if url != DEFAULT_BASE_URL else {}),
         }
 
-    async def complete(self, request: Request, slot: Slot) -> Reply:
-        """One reply. Raises ModelError where there is none, ModelAccessError where there can be none for this user."""
-        if request.model != self._model_id:
-            raise CoordevalError(f"the request names model {request.model!r}, this model is {self._model_id!r}")
-        try:
-            async with asyncio.timeout(self._deadline):
-                response = await self._send(request)
-        except TimeoutError as error:
-            raise self._failure(f"no reply within the deadline of {self._deadline:g} s, retries included") from error
-        except anthropic.APIStatusError as error:
-            raise self._refusal(error) from error
-        except anthropic.APITimeoutError as error:
-            raise self._failure(f"no reply within {self._timeout.read:g} s, also after retries") from error
-        except anthropic.APIConnectionError as error:
-            raise self._failure(f"connection to {self._client.base_url} failed: {error.__cause__ or error}") from error
-        except anthropic.RetryableError as error:
-            raise self._failure(f"no usable reply, also after retries: {error}") from error
-        return self._reply(orjson.loads(response.content), response.extensions[_SECONDS])
+    async def _send_batches(
+        self, method: str, path: str, body: bytes | None, sampling: Mapping[str, Any]
+    ) -> httpx2.Response:
+        """One call of /v1/messages/batches. Results are read to a limit of their own."""
+        if self._bulk is None:
+            client = BoundedClient(BULK_LIMIT) if self._own_client else None
+            self._bulk = self._client.with_options(http_client=client) if client else self._client
+        options: Any = {"headers": self._headers(sampling)}
+        url = f"/v1/messages/batches{path}"
+        if method == "POST":
+            sending = self._bulk.post(url, content=body or b"", cast_to=httpx2.Response, options=options)
+        else:
+            sending = self._bulk.get(url, cast_to=httpx2.Response, options=options)
+        return await self._judged(sending, self._deadline * 10)
 
-    async def aclose(self) -> None:
-        await self._client.close()
+    def _headers(self, sampling: Mapping[str, Any]) -> dict[str, str]:
+        version = randomness_version(self._model_id) if RANDOMNESS & sampling.keys() else None
+        return {"content-type": "application/json", **({"anthropic-version": version} if version else {})}
 
     async def _send(self, request: Request) -> httpx2.Response:
-        body = orjson.loads(request.encoded)  # what was hashed is what is sent, down to the order of keys
-        if self._cache:
-            body["cache_control"] = {"type": "ephemeral"}
-        version = randomness_version(self._model_id) if RANDOMNESS & request.sampling.keys() else None
-        raw = await self._client.messages.with_raw_response.create(
-            **{name: value for name, value in body.items() if name in _NATIVE},
-            extra_body={name: value for name, value in body.items() if name not in _NATIVE},
-            extra_headers={"anthropic-version": version} if version else None,
-            timeout=self._timeout,
+        """Sends the bytes that were hashed, as they are: the SDK's typed `create` would encode the request anew."""
+        response: httpx2.Response = await self._client.post(
+            "/v1/messages",
+            content=self._content(request),
+            cast_to=httpx2.Response,
+            options={"headers": self._headers(request.sampling)},
         )
-        response: httpx2.Response = raw.http_response
         return response
 
-    def _reply(self, message: Mapping[str, Any], seconds: float) -> Reply:
-        usage = _usage(message["usage"])
-        micro_usd = None
-        if _at_list_price(message["usage"]):
-            on = self._today()
-            micro_usd = self._prices.micro_usd(message["model"], usage, on)
-            if micro_usd is None:
-                micro_usd = self._prices.micro_usd(self._model_id, usage, on)
-        return Reply(
-            content=message["content"],
-            stop_reason=message["stop_reason"],
-            model=message["model"],
-            usage=usage,
-            micro_usd=micro_usd,
-            seconds=seconds,
-        )
+    def _content(self, request: Request) -> bytes:
+        """What was hashed, with cache points: after what every prompt begins with (tools and system text), where that alone
+        is long enough for this model to cache, and at the end, which the next turn goes on from."""
+        if not self._cache:
+            return request.encoded
+        least = least_cached(self._model_id)
+        shared = len(request.system) + len(canonical(list(request.tools)))
+        if least is None or shared // CHARACTERS_PER_TOKEN < least:
+            return request.encoded[:-1] + _CACHED
+        system = [{"type": "text", "text": request.system, "cache_control": _POINT}]
+        return canonical({**request.body, "system": system, "cache_control": _POINT})
 
-    def _failure(self, what: str) -> ModelError:
-        return ModelError(f"{self._model_id}: {what}", retryable=True)
+    async def count_tokens(self, request: Request) -> int:
+        """The tokens of a request's prompt by the server's own count, which is free of charge. Raises as `complete` does."""
+        asked = {name: part for name, part in request.body.items() if name in _COUNTED}
+        try:
+            counted = await self._client.post(
+                "/v1/messages/count_tokens",
+                content=canonical(asked),
+                cast_to=httpx2.Response,
+                options={"headers": {"content-type": "application/json"}},
+            )
+        except anthropic.APIStatusError as error:
+            self._refuse(error)
+        except anthropic.APIConnectionError as error:
+            self._fail("unreachable", f"tokens could not be counted: {error.__cause__ or error}")
+        found = count(counted.json().get("input_tokens"))
+        if found is None:
+            raise CoordevalError(f"{self._url} counts no tokens: it answered {counted.text[:80]!r}")
+        return found
 
-    def _refusal(self, error: anthropic.APIStatusError) -> CoordevalError:
-        status = error.status_code
-        what = f"{self._model_id} at {self._client.base_url}: HTTP {status} {error.type or ''}".rstrip()
-        what += f": {error.api_message or error.message}" + (f" ({error.request_id})" if error.request_id else "")
-        if status in _ACCESS_STATUS or error.type in _ACCESS_TYPES or "spend_limit" in (error.error_code or ""):
-            return ModelAccessError(f"{what}; check ANTHROPIC_API_KEY, its credit and rights, the model id and the base URL")
-        return ModelError(what, retryable=status >= 500 or status in _RETRYABLE_STATUS)
-
-
-async def _complete_messages_only(
-    request: anthropic.APIRequest, call_next: anthropic.AsyncCallNext
-) -> "anthropic.AsyncAPIResponse[Any]":
-    """Middleware, run at each attempt, which it times: a success that is not a whole message is repeated, no reply."""
-    started = time.perf_counter()
-    response = await call_next(request)
-    response.http_response.extensions[_SECONDS] = time.perf_counter() - started
-    if response.http_response.is_success and (problem := _problem(response.http_response)):
-        raise anthropic.RetryableError(f"HTTP {response.status_code} with {problem}")
-    return response
-
-
-def _problem(response: httpx2.Response) -> str | None:
-    """What keeps a successful response from being a message."""
-    kind = response.headers.get("content-type", "no content type").partition(";")[0]
-    if kind != "application/json":
-        return f"{kind} instead of application/json"
-    try:
-        message = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return "malformed JSON"
-    if not isinstance(message, dict):
-        return "JSON that is no object"
-    if message.get("type") == "error":
-        error = message.get("error")
-        return f"an error body: {error.get('type')}: {error.get('message')}" if isinstance(error, dict) else "an error body"
-    return _missing(message)
-
-
-def _missing(message: Mapping[str, Any]) -> str | None:
-    """The part of a message without which nobody can go on: it is answered, priced and used, or asked again."""
-    for name in ("id", "model", "stop_reason"):
-        if not isinstance(message.get(name), str):
-            return f"a message whose {name} is {message.get(name)!r}"
-    content, usage = message.get("content"), message.get("usage")
-    if not isinstance(content, list) or not all(isinstance(block, dict) and _whole(block) for block in content):
-        return "a message without whole content blocks"
-    if not isinstance(usage, dict) or not all(isinstance(usage.get(n), int) for n in ("input_tokens", "output_tokens")):
-        return "a message without usage"
-    return None
-
-
-_PARTS: dict[Any, dict[str, type]] = {
-    "text": {"text": str},
-    "tool_use": {"id": str, "name": str, "input": dict},
-}
-
-
-def _whole(block: Mapping[str, Any]) -> bool:
-    parts = _PARTS.get(block.get("type"), {"type": str})
-    return all(isinstance(block.get(name), kind) for name, kind in parts.items())
-
-
-def _usage(usage: Mapping[str, Any]) -> Usage:
-    split = usage.get("cache_creation") or {"ephemeral_5m_input_tokens": usage.get("cache_creation_input_tokens")}
-    return Usage(
-        input_tokens=usage["input_tokens"],
-        output_tokens=usage["output_tokens"],
-        cache_write_5m_tokens=split.get("ephemeral_5m_input_tokens") or 0,
-        cache_write_1h_tokens=split.get("ephemeral_1h_input_tokens") or 0,
-        cache_read_tokens=usage.get("cache_read_input_tokens") or 0,
-    )
-
-
-def _at_list_price(usage: Mapping[str, Any]) -> bool:
-    """Whether the price book speaks of this call: not fast mode, priority tier, one region only, or server tools."""
-    return (
-        usage.get("speed") in (None, "standard")
-        and usage.get("service_tier") in (None, "standard")
-        and usage.get("inference_geo") != "us"
-        and not any((usage.get("server_tool_use") or {}).values())
-    )
+    def _said(self, error: Any) -> tuple[str, str, str]:
+        return str(error.type or ""), str(error.api_message or ""), str(error.error_code or "")

@@ -1,4 +1,4 @@
-"""Which sampling parameters a model accepts, as data: a study that fixes one its model refuses stops before any call."""
+"""What a model accepts, as data: a study that asks for what its model refuses stops before any call."""
 
 import re
 import tomllib
@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from market_data.errors import CoordevalError
+from coordeval.market_data.errors import CoordevalError
 
 RANDOMNESS = frozenset({"temperature", "top_p", "top_k"})
 """Parameters that newer models no longer take."""
@@ -17,7 +17,7 @@ _SCAFFOLD = frozenset({"model", "max_tokens", "system", "messages", "tools", "st
 
 
 class SamplingError(CoordevalError, ValueError):
-    """A study fixes a sampling parameter that its model does not take."""
+    """A study fixes a parameter, or declares a tool, that its model does not take."""
 
 
 def base_id(model: str) -> str:
@@ -27,12 +27,46 @@ def base_id(model: str) -> str:
 
 @cache
 def _models() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(files("agents").joinpath("data/models.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("coordeval.agents").joinpath("data/models.toml").read_text(encoding="utf-8"))
 
 
 def randomness_version(model: str) -> str | None:
     """The `anthropic-version` under which the model takes RANDOMNESS; None where it takes none or is not listed."""
     return _models().get(base_id(model), {}).get("sampling") or None
+
+
+def web_search_version(model: str) -> str | None:
+    """The version of the tool by which the model's provider searches the web for it; None: it has none, or is not listed."""
+    return _models().get(base_id(model), {}).get("web_search") or None
+
+
+def check_web_search(model: str) -> None:
+    """Raises SamplingError where the model is not listed as one that searches the web on its provider's servers."""
+    if web_search_version(model) is None:
+        able = sorted(name for name in _models() if web_search_version(name))
+        raise SamplingError(
+            f"agents.tools holds web_search, and {model} is not listed as a model whose provider searches the web for it: "
+            f"take it out, or choose one of {', '.join(able)}"
+        )
+
+
+def least_cached(model: str) -> int | None:
+    """Tokens of the shortest prompt prefix that the model's server caches; None where that is not known."""
+    least: int | None = _models().get(base_id(model), {}).get("least_cached")
+    return least
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every model of the table, with what is known of it."""
+    return [
+        {
+            "id": model,
+            "temperature": bool(known.get("sampling")),
+            "least_cached_tokens": known.get("least_cached"),
+            "thinking": known.get("thinking"),
+        }
+        for model, known in _models().items()
+    ]
 
 
 def check_sampling(model: str, sampling: Mapping[str, Any]) -> list[str]:
@@ -43,6 +77,7 @@ def check_sampling(model: str, sampling: Mapping[str, Any]) -> list[str]:
             f"model.sampling.{name} = {sampling[name]!r}: {name} is not a sampling parameter, it is fixed elsewhere; "
             f"remove it from [model.sampling]"
         )
+    _check_thinking(model, sampling.get("thinking"))
     given = sorted(RANDOMNESS & sampling.keys())
     if not given:
         return []
@@ -61,6 +96,15 @@ def check_sampling(model: str, sampling: Mapping[str, Any]) -> list[str]:
     if temperature is not None:
         _check_temperature(model, temperature, sampling)
     return []
+
+
+def _check_thinking(model: str, thinking: Any) -> None:
+    kinds = _models().get(base_id(model), {}).get("thinking")
+    kind = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if kinds and kind is not None and kind not in kinds:
+        raise SamplingError(
+            f"model.sampling.thinking.type = {kind!r}: {model} takes {' or '.join(kinds)} only; set it so, or take it out"
+        )
 
 
 def _check_temperature(model: str, value: Any, sampling: Mapping[str, Any]) -> None:

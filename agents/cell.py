@@ -4,18 +4,24 @@ This is the only place where a request is built and a reply is read, so every co
 the same scaffold, tools, output cap, turn cap, and the same single corrective re-ask for a malformed answer.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
-from agents.messages import Block, Model, ModelError, Reply, Request, Slot, content_hash
-from agents.scaffold import ANSWER_TOOLS, Ask, first_message, specimens, system_prompt
-from agents.toolbox import TOOLS, Toolbox
-from market_data.errors import CoordevalError
-from market_data.gate import MarketView
+from coordeval.agents import telemetry
+from coordeval.agents.answers import ANSWER_NAMES, Answer, blank_parts, read
+from coordeval.agents.bounds import Bounds
+from coordeval.agents.messages import Block, Model, ModelError, Reply, Request, Slot, content_hash
+from coordeval.agents.scaffold import Ask, answer_tools, first_message, specimens, system_prompt
+from coordeval.agents.server_tools import SERVER_TOOLS, searches, server_specs
+from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult
+from coordeval.agents.usefulness import WITHDRAWN, Usefulness
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.gate import MarketView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +34,17 @@ class Settings:
     tools: tuple[str, ...] = tuple(TOOLS)
     max_turns: int = 12
     show_price: bool = True
+    useless_results: int | None = None
+    """After so many useless tool results within an ask its tools are withdrawn; None: never."""
+    bounds: Bounds = field(default_factory=Bounds)
+    strict: bool = False
+    """Whether the server is asked to hold answers to their schema; part of identity by the tools' descriptions."""
 
     def identity(self) -> dict[str, Any]:
         """All of it, with the bytes of the scaffold and of the tool descriptions, for a forecast's identity."""
-        specs = [*(TOOLS[name].spec for name in self.tools), *ANSWER_TOOLS]
+        own = [TOOLS[name].spec for name in self.tools if name not in SERVER_TOOLS]
+        specs = [*own, *server_specs(self.tools, self.model), *answer_tools(strict=self.strict)]
+        bounds = self.bounds.identity()
         return {
             "model": self.model,
             "max_tokens": self.max_tokens,
@@ -41,18 +54,9 @@ class Settings:
             "max_turns": self.max_turns,
             "show_price": self.show_price,
             "scaffold": content_hash("scaffold/1", [system_prompt(), specimens()]),
+            **({"bounds": bounds} if bounds else {}),
+            **({} if self.useless_results is None else {"useless_results": self.useless_results}),
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A valid answer to an ask. An estimate has a probability in [0, 1]; a report has none."""
-
-    probability: float | None
-    text: str
-    """The rationale of an estimate, or the report."""
-    reading: str = ""
-    parts: tuple[str, ...] = ()
 
 
 class AskFailed(CoordevalError):
@@ -64,9 +68,21 @@ class AskFailed(CoordevalError):
         self.retryable = retryable
 
 
+class BoundReached(CoordevalError):
+    """The cell has used all that one cell may use. `retryable`: a resumed run may get further."""
+
+    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retryable = retryable
+
+
 @dataclass(slots=True)
 class CellAgents:
-    """Answers the asks of one cell. `calls` and `tool_calls` hold ledger rows, in the order in which they happened."""
+    """Answers the asks of one cell. `calls` and `tool_calls` hold ledger rows, in the order in which they happened.
+
+    A call is booked when its reply comes, whether or not anybody still waits for it: it was paid for the cell's sake.
+    """
 
     model: Model
     settings: Settings
@@ -76,28 +92,36 @@ class CellAgents:
     replicate: int
     calls: list[dict[str, Any]] = field(default_factory=list)
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    tokens: int = 0
+    """Input and output tokens of its calls so far, cached ones included."""
+    unheard: list[BaseException] = field(default_factory=list)
+    """What failed, beside the model, in calls that nobody waited for any more."""
     _asked: Counter[str] = field(default_factory=Counter)
+    _under_way: set[asyncio.Task[Reply]] = field(default_factory=set)
     _toolbox: Toolbox = field(init=False)
     _tools: list[Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._toolbox = Toolbox(self.view, self.settings.tools, show_price=self.settings.show_price)
-        self._tools = [*self._toolbox.specs, *ANSWER_TOOLS]
+        searching = server_specs(self.settings.tools, self.settings.model)
+        self._tools = [*self._toolbox.specs, *searching, *answer_tools(strict=self.settings.strict)]
 
     async def answer(self, ask: Ask) -> Answer:
-        """Run one ask to its end. Raises AskFailed where no valid answer came."""
+        """Run one ask to its end. Raises AskFailed where no valid answer came, BoundReached where no call may be made."""
         opening = {"role": "user", "content": first_message(self.view, ask, show_price=self.settings.show_price)}
         messages: list[dict[str, Any]] = [opening]
         request = self._request(messages)
         k = self._asked[request.key]  # the k-th byte-identical ask of this cell: common draws hang on it
         self._asked[request.key] += 1
-        corrected = False
+        corrected, told, blank = False, False, 0
+        usefulness = Usefulness(self.settings.useless_results)
         for turn in range(self.settings.max_turns):
             reply = await self._complete(ask, turn, k, request)
-            submissions, results = self._use_tools(ask, turn, reply)
-            answer, problem = _read(submissions, ask)
+            submissions, results = self._use_tools(ask, turn, reply, usefulness)
+            answer, problem = read(submissions, ask)
+            blank = max(blank, blank_parts(submissions))
             if answer is not None:
-                return answer
+                return replace(answer, blank=blank)
             said = _sayable(reply.content)
             if not submissions and not results and not (said and reply.stop_reason == "pause_turn"):
                 problem = f"the turn ended without a call of submit_{ask.answer}"
@@ -107,6 +131,9 @@ class CellAgents:
             if problem and not results:
                 results = [{"type": "text", "text": f"{problem}. Answer by calling `submit_{ask.answer}` now."}]
             corrected = corrected or bool(problem)
+            if usefulness.withdrawn and not told:
+                told = True
+                results.append({"type": "text", "text": usefulness.notice(ask.answer)})
             if turn == self.settings.max_turns - 2:
                 results.append({"type": "text", "text": f"This is your last turn: call `submit_{ask.answer}` now."})
             _say(messages, "assistant", said)
@@ -135,12 +162,43 @@ class CellAgents:
             ask=ask.ordinal,
             turn=turn,
         )
+        if (used := self.tokens) >= (most := self.settings.bounds.tokens):
+            raise BoundReached(f"its calls used {used:,} tokens, and [bounds] tokens allows one cell {most:,}")
+        # a task of its own: an ask that is called off calls off no reply that is being paid for
+        call = asyncio.create_task(self._call(ask, turn, request, slot))
+        self._under_way.add(call)
+        call.add_done_callback(self._ended)
+        await asyncio.wait({call})
         try:
-            reply = await self.model.complete(request, slot)
+            reply = call.result()
         except ModelError as error:
             raise AskFailed(error.reason, retryable=error.retryable) from error
-        usage = reply.usage
-        self.calls.append(
+        if reply.stop_reason == "refusal":
+            raise AskFailed("the model refused to answer")
+        if reply.stop_reason == "max_tokens":
+            raise AskFailed(f"the reply was cut off at the output cap of {request.max_tokens} tokens")
+        if reply.stop_reason == "model_context_window_exceeded":
+            raise AskFailed("the conversation outgrew the model's context window")
+        return reply
+
+    async def _call(self, ask: Ask, turn: int, request: Request, slot: Slot) -> Reply:
+        identity = self.model.identity if telemetry.on() else {}
+        with telemetry.call(
+            forecast_id=self.forecast_id, round_=ask.round, role=ask.role, request=request, identity=identity
+        ) as span:
+            try:
+                reply = await self.model.complete(request, slot)
+            except ModelError as error:
+                self._charge(ask, turn, error.discarded)
+                raise
+            span.answered(reply)
+        self._charge(ask, turn, (*reply.discarded, reply))
+        return reply
+
+    def _charge(self, ask: Ask, turn: int, replies: Sequence[Reply]) -> None:
+        """A row for each reply that was had, also for one that was served and cannot be used."""
+        self.tokens += sum(reply.usage.total_input_tokens + reply.usage.output_tokens for reply in replies)
+        self.calls.extend(
             {
                 "forecast_id": self.forecast_id,
                 "ask": ask.ordinal,
@@ -150,32 +208,53 @@ class CellAgents:
                 "role": ask.role,
                 "draw_id": reply.draw_id,
                 "stop_reason": reply.stop_reason,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-                "cache_read_tokens": usage.cache_read_tokens,
-                "cache_write_tokens": usage.cache_write_5m_tokens + usage.cache_write_1h_tokens,
+                "input_tokens": reply.usage.input_tokens,
+                "output_tokens": reply.usage.output_tokens,
+                "cache_read_tokens": reply.usage.cache_read_tokens,
+                "cache_write_tokens": reply.usage.cache_write_5m_tokens + reply.usage.cache_write_1h_tokens,
                 "attributed_micro_usd": reply.micro_usd,
                 "paid_micro_usd": reply.micro_usd if reply.paid else 0,
                 "seconds": reply.seconds,
             }
+            for reply in replies
         )
-        if reply.stop_reason == "refusal":
-            raise AskFailed("the model refused to answer")
-        if reply.stop_reason == "max_tokens":
-            raise AskFailed(f"the reply was cut off at the output cap of {request.max_tokens} tokens")
-        if reply.stop_reason == "model_context_window_exceeded":
-            raise AskFailed("the conversation outgrew the model's context window")
-        return reply
 
-    def _use_tools(self, ask: Ask, turn: int, reply: Reply) -> tuple[list[Block], list[Block]]:
-        """Runs the information tools of a reply; gives back its submissions and the tool results."""
+    def _ended(self, call: asyncio.Task[Reply]) -> None:
+        self._under_way.discard(call)
+        error = None if call.cancelled() else call.exception()
+        if error is not None and not isinstance(error, ModelError):
+            self.unheard.append(error)
+
+    async def settle(self, seconds: float) -> int:
+        """Wait for the calls under way to be booked; returns how many are not, after so long, and are given up."""
+        if not self._under_way:
+            return 0
+        _, left = await asyncio.wait(set(self._under_way), timeout=seconds)
+        for call in left:
+            call.cancel()
+        return len(left)
+
+    def _use_tools(self, ask: Ask, turn: int, reply: Reply, usefulness: Usefulness) -> tuple[list[Block], list[Block]]:
+        """Runs the information tools of a reply; gives back its submissions and the tool results.
+
+        Searches that the model's provider made have their results in the reply already; they are noted after the others.
+        """
         submissions: list[Block] = []
         results: list[Block] = []
-        for position, block in enumerate(reply.tool_uses()):
-            if block["name"] in _ANSWER_NAMES:
+        uses = reply.tool_uses()
+        where = {"forecast_id": self.forecast_id, "ask": ask.ordinal, "turn": turn}
+        made = enumerate(searches(reply.content), start=len(uses))
+        self.tool_calls.extend({**where, "position": position, **search} for position, search in made)
+        for position, block in enumerate(uses):
+            if block["name"] in ANSWER_NAMES:
                 submissions.append(block)
                 continue
-            result = self._toolbox.run(block["name"], block["input"])
+            if usefulness.withdrawn:
+                result = ToolResult(WITHDRAWN, items=0, error=True)
+            else:
+                with telemetry.tool(forecast_id=self.forecast_id, round_=ask.round, name=block["name"]):
+                    result = self._toolbox.run(block["name"], block["input"])
+                usefulness.take(result)
             results.append(_tool_result(block, result.content, error=result.error))
             self.tool_calls.append(
                 {
@@ -191,9 +270,6 @@ class CellAgents:
                 }
             )
         return submissions, results
-
-
-_ANSWER_NAMES = frozenset(tool["name"] for tool in ANSWER_TOOLS)
 
 
 def _sayable(content: Sequence[Block]) -> list[Block]:
@@ -215,36 +291,3 @@ def _say(messages: list[dict[str, Any]], role: str, blocks: list[Block]) -> None
 
 def _tool_result(use: Block, content: str, *, error: bool) -> Block:
     return {"type": "tool_result", "tool_use_id": use["id"], "content": content, "is_error": error}
-
-
-def _read(submissions: list[Block], ask: Ask) -> tuple[Answer | None, str]:
-    """The answer in a reply, or what is wrong with it ("" where the agent is still working with its tools)."""
-    if len(submissions) > 1:
-        return None, f"{len(submissions)} answers were submitted at once, exactly one is wanted"
-    if not submissions:
-        return None, ""
-    given = submissions[0]["input"]
-    if submissions[0]["name"] != f"submit_{ask.answer}":
-        return None, f"{submissions[0]['name']} was called where submit_{ask.answer} is wanted"
-    if not isinstance(given, Mapping):
-        return None, f"the input {given!r} is not an object"
-    return _read_estimate(given) if ask.answer == "estimate" else _read_report(given)
-
-
-def _read_estimate(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
-    value = given.get("probability")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:  # refuses NaN too
-        return None, f"probability is {value!r}, it must be a number from 0 to 1"
-    rationale, reading = given.get("rationale"), given.get("reading")
-    if not isinstance(rationale, str) or not isinstance(reading, str):
-        return None, "rationale and reading must both be given, as text"
-    return Answer(probability=float(value), text=rationale, reading=reading), ""
-
-
-def _read_report(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
-    report, parts = given.get("report"), given.get("parts", [])
-    if not isinstance(report, str) or not report.strip():
-        return None, "report is empty"
-    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-        return None, f"parts is {parts!r}, it must be a list of strings"
-    return Answer(probability=None, text=report, parts=tuple(parts)), ""

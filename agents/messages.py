@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from market_data.errors import CoordevalError
+from coordeval.market_data.errors import CoordevalError
 
 Block = Mapping[str, Any]
 """A content block: {"type": "text" | "tool_use" | "tool_result" | "thinking" ..., ...}."""
@@ -62,19 +62,38 @@ class Request:
         return hashlib.sha256(b"request/1\x1f" + self.encoded).hexdigest()
 
 
+MOST_TOKENS = 2**40
+"""No reply has more, of any kind; a larger number is no count of tokens."""
+
+
+def count(value: Any) -> int | None:
+    """`value` where it is a count of tokens: a whole number (not a truth value) from 0 to MOST_TOKENS; else None."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one reply. Total input = input + cache_write_5m + cache_write_1h + cache_read."""
+    """Tokens of one reply, and what its provider did for it. Total input = input + cache writes + cache_read."""
 
     input_tokens: int
     output_tokens: int
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     cache_read_tokens: int = 0
+    web_searches: int = 0
+    """Searches on the provider's servers."""
 
     @property
     def total_input_tokens(self) -> int:
         return self.input_tokens + self.cache_write_5m_tokens + self.cache_write_1h_tokens + self.cache_read_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a rate limit still takes: `calls` of them, before it is renewed in `seconds`."""
+
+    calls: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +114,16 @@ class Reply:
     """Content address of the draw; set by the draw store."""
     paid: bool = True
     """False where the reply came from the draw store and had been paid for by another cell."""
+    fault: str = ""
+    """Why a reply that was served cannot be used ("": it can). It is stored and charged all the same."""
+    discarded: tuple["Reply", ...] = ()
+    """Replies with a fault that were bought before this one, for the sake of the cell that pays."""
+    attempt: str = ""
+    """The attempt in the books that brought it."""
+    room: "Room | None" = None
+    """What the server's rate limit still takes, by its own word at this reply."""
+    batch: str = ""
+    """The batch that brought it ("": none did); its price is then that of a batch."""
 
     @property
     def text(self) -> str:
@@ -106,6 +135,8 @@ class Reply:
     def encoded(self) -> bytes:
         """Everything needed to hand out this reply again: inverse of `decode_reply`."""
         usage = {name: getattr(self.usage, name) for name in Usage.__slots__}
+        if not usage["web_searches"]:  # as it was stored before there were any
+            del usage["web_searches"]
         return orjson.dumps(
             {
                 "content": list(self.content),
@@ -122,9 +153,13 @@ class Reply:
 
 
 def decode_reply(encoded: bytes | str) -> Reply:
-    """The reply that `Reply.encoded` wrote."""
+    """The reply that `Reply.encoded` wrote. What an older version stored as usage and is none is 0, at an unknown price."""
     data = orjson.loads(encoded)
-    return Reply(**{**data, "usage": Usage(**data["usage"])})
+    usage = {name: count(value) for name, value in data["usage"].items()}
+    price = data["micro_usd"]
+    sound = None not in usage.values() and type(price) is int and price >= 0
+    data["usage"] = Usage(**{name: value or 0 for name, value in usage.items()})
+    return Reply(**{**data, "micro_usd": price if sound else None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +180,8 @@ class Slot:
     """Ordinal of the ask within its cell, from 0."""
     turn: int
     """Turn of the tool loop within the ask, from 0."""
+    attempt: str = ""
+    """Its attempt in the books, once there is one."""
 
 
 class Model(Protocol):
@@ -159,9 +196,18 @@ class Model(Protocol):
 
 
 class ModelError(CoordevalError):
-    """No usable reply. `retryable`: asking again later may help, so a resumed run does; else the failure is final."""
+    """No usable reply. `retryable`: asking again later may help, so a resumed run does; else the failure is final.
 
-    def __init__(self, reason: str, *, retryable: bool) -> None:
+    `discarded` are replies that were served and charged, and cannot be used.
+    """
+
+    of_payer = False
+    """It is the matter of the cell that would have paid: for another one the same call may be made."""
+    parked = False
+    """The call goes on without the run, and its reply can be taken up later."""
+
+    def __init__(self, reason: str, *, retryable: bool, discarded: tuple[Reply, ...] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retryable = retryable
+        self.discarded = discarded

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.messages import Block, ModelError, Reply, Request, Slot, Usage, content_hash
-from market_data.errors import CoordevalError, choose
-from market_data.traces100 import NAME, published_cells
+from coordeval.agents.messages import Block, ModelError, Reply, Request, Slot, Usage, content_hash
+from coordeval.market_data.errors import CoordevalError, choose
+from coordeval.market_data.traces100 import NAME, published_cells
 
 TRAILER = re.compile(r"FINAL_PROBABILITY:\s*(\d+(?:\.\d+)?)")
 _ITEM = re.compile(r"^\s*\d+[.)]\s+(.+)$", re.MULTILINE)

@@ -11,8 +11,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any, Literal
 
-from market_data.gate import MarketView
-from market_data.types import Market, PricePoint
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Market, PricePoint
 
 AnswerKind = Literal["estimate", "report"]
 
@@ -44,7 +44,7 @@ class Ask:
 
 @cache
 def system_prompt() -> str:
-    return files("agents").joinpath("prompts/system.md").read_text(encoding="utf-8").strip()
+    return files("coordeval.agents").joinpath("prompts/system.md").read_text(encoding="utf-8").strip()
 
 
 def market_block(view: MarketView, *, show_price: bool) -> str:
@@ -105,6 +105,11 @@ def specimens() -> list[str]:
         first_message(MarketView(market, moment, [], []), replace(ask, answer="report"), show_price=True),
         first_message(MarketView(whole, moment, [price], []), ask, show_price=False),
     ]
+
+
+def answer_tools(*, strict: bool = False) -> list[dict[str, Any]]:
+    """The two answer tools; `strict`: the server holds the model to their schemas while it writes."""
+    return [{**tool, "strict": True} if strict else tool for tool in ANSWER_TOOLS]
 
 
 ANSWER_TOOLS: tuple[dict[str, Any], ...] = (

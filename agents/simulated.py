@@ -13,32 +13,20 @@ Without evidence the first term is 0, even odds. A report carries e, not anchore
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from html import unescape
-from math import exp, isfinite, log
+from math import exp, isfinite
 from statistics import NormalDist, fmean
 from struct import unpack
 from typing import Any, ClassVar, NamedTuple
 
-import orjson
-
-from agents.messages import Block, Reply, Request, Slot, Usage, canonical
-from market_data.errors import CoordevalError
-from market_data.simulated import SIGNAL
+from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
+from coordeval.agents.simulated_reading import Opening, Talk, read_opening, read_talk, text_of
+from coordeval.market_data.errors import CoordevalError
 
 _QUANTILE = NormalDist().inv_cdf
-_READING = re.compile(r"my reading for YES stands at ([01]\.\d+)")
-_QUESTION = re.compile(r"^Question: (.*)$", re.MULTILINE)
-_PRICE = re.compile(r"^Market price of YES: ([01]\.\d+) \(", re.MULTILINE)
-_ROLE = re.compile(r'^<role name="(.*)">$', re.MULTILINE)
-_COUNT = re.compile(r"\bexactly (\d+)\b")
-_STATEMENT = re.compile(
-    r'^<statement from="([^"]*)" role="[^"]*" round="\d+">\n(.*?)\n</statement>$', re.MULTILINE | re.DOTALL
-)
-_PROBABILITY = re.compile(r"Probability: ([01]\.\d+)")
 _ASPECTS = (
     "What do the dated documents say, and do they agree with each other?",
     "How have the latest documents changed the picture?",
@@ -107,8 +95,8 @@ class SimulatedModel:
         return {"model": self.name, "simulated": True, "usd_per_million": list(self.usd_per_million), **numbers}
 
     async def complete(self, request: Request, slot: Slot) -> Reply:
-        opening = _read_opening(_text(request.messages[0]["content"]))
-        talk = _read_talk(request.messages)
+        opening = read_opening(text_of(request.messages[0]["content"]))
+        talk = read_talk(request.messages)
         luck = _luck(self.parameters.seed, request.key, slot.replicate, slot.k)
         if tools := self._next_tools(opening, talk, request, luck):
             return self._reply(request, [_use(luck, i, *tool) for i, tool in enumerate(tools)], "tool_use")
@@ -119,7 +107,7 @@ class SimulatedModel:
         return self._reply(request, content, stop_reason)
 
     def _next_tools(
-        self, opening: "_Opening", talk: "_Talk", request: Request, luck: "_Luck"
+        self, opening: "Opening", talk: "Talk", request: Request, luck: "_Luck"
     ) -> list[tuple[str, dict[str, Any]]]:
         """The tools to call now: first details and evidence, at once or one after the other; empty: it is time to answer.
 
@@ -140,7 +128,7 @@ class SimulatedModel:
                 wanted.append(("price_history", {"points": 20}))
         return [tool for tool in wanted if tool[0] in offered]
 
-    def _answer(self, opening: "_Opening", talk: "_Talk", luck: "_Luck") -> dict[str, Any]:
+    def _answer(self, opening: "Opening", talk: "Talk", luck: "_Luck") -> dict[str, Any]:
         """The input of the answer tool that the prompt asks for."""
         if opening.parts:
             parts = [f"Part {i + 1}. {_ASPECTS[i % len(_ASPECTS)]}" for i in range(opening.parts)]
@@ -160,7 +148,7 @@ class SimulatedModel:
         probability = round(_probability(self._estimate(opening, talk, luck)), 4)
         return {"probability": probability, "rationale": reasons, "reading": reading_text}
 
-    def _view(self, opening: "_Opening", talk: "_Talk", luck: "_Luck") -> float:
+    def _view(self, opening: "Opening", talk: "Talk", luck: "_Luck") -> float:
         """An agent's own view in logits, from reports if it was shown any, else from the evidence; not yet anchored."""
         p, z = self.parameters, _QUANTILE(luck.noise)
         if opening.readings:
@@ -168,7 +156,7 @@ class SimulatedModel:
         evidence = fmean(x for _, x in talk.evidence) if talk.evidence else 0.0
         return p.evidence_weight * evidence + p.shared_bias * _bias(p.seed, opening.question) + p.private_noise * z
 
-    def _estimate(self, opening: "_Opening", talk: "_Talk", luck: "_Luck") -> float:
+    def _estimate(self, opening: "Opening", talk: "Talk", luck: "_Luck") -> float:
         """The estimate in logits: see the formulas at the top of the module."""
         p = self.parameters
         if opening.own is not None:
@@ -182,7 +170,7 @@ class SimulatedModel:
             own += weight * (fmean(opening.peers) - own)
         return own + noise
 
-    def _failure(self, opening: "_Opening", answer: dict[str, Any], luck: "_Luck") -> tuple[list[Block], str] | None:
+    def _failure(self, opening: "Opening", answer: dict[str, Any], luck: "_Luck") -> tuple[list[Block], str] | None:
         """The reply of an ask that goes wrong, or None: one uniform draw decides which of the three rates it falls under."""
         p, u = self.parameters, luck.failure
         prose = str(answer.get("rationale") or answer["report"])
@@ -237,7 +225,7 @@ class InstantModel:
         return {"model": self.name, "simulated": True, "answer": 0.5}
 
     async def complete(self, request: Request, slot: Slot) -> Reply:
-        asked = _text(request.messages[0]["content"])
+        asked = text_of(request.messages[0]["content"])
         return self._replies["report" if asked.endswith("`submit_report`.") else "estimate"]
 
     def _fixed(self, tool: str, answer: dict[str, Any]) -> Reply:
@@ -251,95 +239,7 @@ class InstantModel:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    """What the first message says. Prices, estimates and readings are in logits."""
-
-    question: str
-    price: float | None
-    role: str
-    answer: str
-    parts: int
-    """How many items the role asks for; 0: it asks for none."""
-    own: float | None
-    peers: tuple[float, ...]
-    readings: tuple[float, ...]
-
-
-@lru_cache(maxsize=4096)
-def _read_opening(text: str) -> _Opening:
-    market, _, rest = text.partition("</market>")
-    role_block, _, shown = rest.partition("</role>")
-    question, role, count = _QUESTION.search(market), _ROLE.search(role_block), _COUNT.search(role_block)
-    prices = _PRICE.findall(market)
-    answer = "report" if text.endswith("`submit_report`.") else "estimate"
-    own: float | None = None
-    peers: dict[str, float] = {}
-    readings: list[float] = []
-    for author, said in _STATEMENT.findall(shown):
-        if stated := _PROBABILITY.match(said):
-            if author == "you":
-                own = _logit(stated[1])
-            else:
-                peers[author] = _logit(stated[1])
-        elif stated := _READING.search(said):
-            readings.append(_logit(stated[1]))
-    return _Opening(
-        question=question[1] if question else market,
-        price=_logit(prices[-1]) if prices else None,
-        role=role[1] if role else "",
-        answer=answer,
-        parts=int(count[1]) if count and answer == "report" else 0,
-        own=own,
-        peers=tuple(peers.values()),
-        readings=tuple(readings),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Talk:
-    """What has happened since the first message."""
-
-    called: frozenset[str]
-    evidence: tuple[tuple[str, float], ...]
-    """(title, stated index in logits), each document once."""
-    corrected: bool
-    """An earlier answer was sent back."""
-    told_to_answer: bool
-
-
-def _read_talk(messages: Sequence[Mapping[str, Any]]) -> _Talk:
-    called: set[str] = set()
-    evidence: dict[tuple[str, float], None] = {}
-    corrected = told = False
-    for message in messages[1:]:
-        blocks: Sequence[Block] = message["content"]
-        if isinstance(blocks, str):
-            blocks = [{"type": "text", "text": blocks}]
-        if message["role"] == "assistant":
-            names = {block["name"] for block in blocks if block["type"] == "tool_use"}
-            called |= names
-            corrected |= not names or any(name.startswith("submit_") for name in names)
-            continue
-        for block in blocks:
-            told |= block["type"] == "text"
-            if block["type"] == "tool_result" and not block.get("is_error"):
-                evidence |= _read_documents(_text(block["content"]))
-    return _Talk(frozenset(called), tuple(evidence), corrected, corrected or told)
-
-
-@lru_cache(maxsize=4096)
-def _read_documents(content: str) -> dict[tuple[str, float], None]:
-    """The documents of a search result that state an index; any other tool result holds none."""
-    try:
-        found = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return {}
-    documents = found.get("documents", []) if isinstance(found, dict) else []
-    return {(d["title"], _logit(stated[1])): None for d in documents if (stated := SIGNAL.search(d["text"]))}
-
-
-def _reasons(opening: _Opening, talk: _Talk) -> str:
+def _reasons(opening: Opening, talk: Talk) -> str:
     """A few sentences on what moved the agent."""
     if opening.own is not None:
         own = f"I stood at {_probability(opening.own):.3f}."
@@ -395,15 +295,6 @@ def _use(luck: _Luck, position: int, name: str, arguments: dict[str, Any]) -> Bl
     return {"type": "tool_use", "id": f"toolu_sim_{luck.use_id}_{position}", "name": name, "input": arguments}
 
 
-def _text(content: Any) -> str:
-    return content if isinstance(content, str) else "\n".join(block["text"] for block in content if block["type"] == "text")
-
-
-def _logit(probability: str) -> float:
-    p = min(max(float(probability), 0.001), 0.999)
-    return log(p / (1 - p))
-
-
 def _probability(x: float) -> float:
-    """The inverse of `_logit`, kept in [0.001, 0.999]."""
+    """The inverse of `logit`, kept in [0.001, 0.999]."""
     return min(max(1 / (1 + exp(-min(max(x, -7.0), 7.0))), 0.001), 0.999)

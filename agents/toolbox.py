@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
-from market_data.errors import CoordevalError, choose
-from market_data.gate import MarketView
+from coordeval.agents.server_tools import SERVER_TOOLS
+from coordeval.market_data.errors import CoordevalError, choose
+from coordeval.market_data.gate import MarketView
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,10 @@ TOOLS: dict[str, Tool] = {
 
 
 class Toolbox:
-    """The tools that a study allows, bound to one market view."""
+    """The tools that a study allows, bound to one market view; those that run at the model's provider are not run here."""
 
     def __init__(self, view: MarketView, names: tuple[str, ...] = tuple(TOOLS), *, show_price: bool = True) -> None:
+        names = tuple(name for name in names if name not in SERVER_TOOLS)
         for name in names:
             if name not in TOOLS:
                 raise CoordevalError(choose("tool", name, list(TOOLS)))

@@ -1,6 +1,6 @@
 """The information-control certificate as a value: what every configuration was given alike, and what differed.
 
-`flows.control` takes it from the stored bytes of a study. A comparison of configurations means something only where it is
+`run.control` takes it from the stored bytes of a study. A comparison of configurations means something only where it is
 held, so a report that is given one that is not shows the difference in place of the comparison.
 """
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+
+from coordeval.agents.capabilities import base_id
 
 Status = Literal["same", "differs", "not recorded"]
 
@@ -35,6 +37,20 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """How many replies came from a model, by its own word, and which model was asked for them."""
+
+    asked: str
+    served: str
+    draws: int
+
+    @property
+    def alike(self) -> bool:
+        """The same model, or the dated snapshot that its alias stands for."""
+        return base_id(self.served) == base_id(self.asked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """The certificate. A comparison of configurations means something only where it is `held`."""
 
@@ -51,6 +67,20 @@ class Control:
     unasked: tuple[str, ...]
     """Configurations that should ask a model and of which no request is stored: pending or failed."""
     fields: tuple[Field, ...]
+
+    answered: tuple[Answered, ...] = ()
+    """Who answered, the most frequent first; empty where that was not recorded."""
+
+    @property
+    def substituted(self) -> str | None:
+        """A sentence where another model than the one asked answered, because the results are about that one; else None."""
+        others = [one for one in self.answered if not one.alike]
+        if not others:
+            return None
+        total = sum(one.draws for one in self.answered)
+        who = ", ".join(f"{one.served} ({one.draws} of {total} replies)" for one in others)
+        asked = ", ".join(sorted({one.asked for one in others}))
+        return f"{asked} was asked, and {who} answered: what is reported here is about the model that answered"
 
     @property
     def held(self) -> bool | None:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ledger import read
+from coordeval.ledger import read
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 def _run(path: Path, *options: str) -> tuple[float, int]:
     """Wall-clock seconds and peak memory (KiB) of `coordeval run studies/embedded.toml`."""
-    command = [sys.executable, "-m", "flows", "run", "studies/embedded.toml", "--ledger", str(path), *options]
+    command = [sys.executable, "-m", "coordeval", "run", "studies/embedded.toml", "--ledger", str(path), *options]
     start = time.perf_counter()
     null = os.open(os.devnull, os.O_WRONLY)
     pid = os.posix_spawn(

@@ -14,8 +14,8 @@ import orjson
 import polars as pl
 from scipy.special import expit
 
-from configurations import load
-from ledger import Ledger
+from coordeval.configurations import load
+from coordeval.ledger import Ledger
 
 MARKETS, REPLICATES, AGENTS = 100_000, 2, 3
 STUDY = "5a" * 32
@@ -155,7 +155,7 @@ def _cells(
             "3.0 AS seconds FROM rows"
         )
     for source, target in shown:
-        con.execute(f"INSERT INTO messages SELECT forecast_id, {source}, {target} FROM made")
+        con.execute(f"INSERT INTO messages BY NAME SELECT forecast_id, {source} AS from_ask, {target} AS to_ask FROM made")
 
 
 def _hex(index: np.ndarray, salt: str) -> pl.Series:

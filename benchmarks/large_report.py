@@ -1,6 +1,6 @@
 """The full report of 1,000,000 stored forecasts: within 60 s and 4 GB on two cores, and a page that a browser can use.
 
-What is measured is a process of its own that does what `coordeval score` does: `flows.scoring.score` and `Report.write`. The
+What is measured is a process of its own that does what `coordeval score` does: `run.scoring.score` and `Report.write`. The
 ledger (`benchmarks.large_ledger`) is made before, and is not in the figures.
 """
 
@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from analysis.report import Report
 from benchmarks import large_ledger
+from coordeval.analysis.report.page import Report
 
 SECONDS, GIGABYTES, PAGE = 60, 4, 10
 """What is promised: wall-clock seconds, GB of peak memory; MB of the page at most."""
@@ -41,7 +41,7 @@ def main() -> None:
 
 def _measure(path: Path) -> None:
     """Prints what each step took, and last the figures that are compared."""
-    from flows.scoring import score
+    from coordeval.flows.run.scoring import score
 
     wall, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
     report = score(path)

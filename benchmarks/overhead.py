@@ -15,12 +15,12 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from agents.simulated import InstantModel
-from flows.evaluation import Evaluation
-from flows.planning import plan, pull
-from flows.running import run_chunk
-from flows.study import load_study
-from ledger import Ledger, read
+from coordeval.agents.simulated import InstantModel
+from coordeval.flows.run.planning import plan, pull
+from coordeval.flows.run.window import run_chunks
+from coordeval.flows.study.evaluation import Evaluation
+from coordeval.flows.study.study import load_study
+from coordeval.ledger import Ledger, read
 
 STUDY = """
 name = "overhead"
@@ -62,12 +62,8 @@ def _measure(count: int) -> tuple[float, float, int]:
             evaluation = Evaluation.start(loaded, path, ledger, InstantModel())
             made = plan(evaluation, pull(evaluation))
 
-            async def chunks() -> None:
-                for chunk in made.chunks:
-                    await run_chunk(evaluation, chunk, lambda row: None)
-
             wall, cpu = time.perf_counter(), time.process_time()
-            asyncio.run(chunks())
+            asyncio.run(run_chunks(evaluation, made.chunks))
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         return cpu, wall, read(path).query("SELECT count(*) FROM calls").item()
 

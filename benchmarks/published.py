@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from analysis import leaderboard
-from flows.importing import import_dataset
-from ledger import read
-from market_data.traces100 import NAME
+from coordeval.analysis import leaderboard
+from coordeval.flows.markets.importing import import_dataset
+from coordeval.ledger import read
+from coordeval.market_data.traces100 import NAME
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / NAME
 

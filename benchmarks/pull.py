@@ -20,12 +20,12 @@ import polars as pl
 import stamina
 from starlette.datastructures import QueryParams
 
-from flows.pulling import pull_markets
-from ledger import Ledger, read
-from market_data.http import Patience
-from market_data.standin import Faults, GeneratedMarkets, polymarket_app
-from market_data.standin.app import keyset
-from market_data.venues import Query
+from coordeval.flows.markets.pulling import pull_markets
+from coordeval.ledger import Ledger, read
+from coordeval.market_data.http import Patience
+from coordeval.market_data.standin import Faults, GeneratedMarkets, polymarket_app
+from coordeval.market_data.standin.app import keyset
+from coordeval.market_data.venues import Query
 
 ROWS = 100_000
 WINDOW = Query(after=datetime(2023, 1, 1, tzinfo=UTC), before=datetime(2026, 11, 2, tzinfo=UTC))

@@ -16,11 +16,11 @@ from statistics import median
 import numpy as np
 import polars as pl
 
-from analysis import resampling
-from analysis.bootstrap import Family, _family, bootstrap
-from analysis.frames import Scored, scored
-from analysis.grid import Grid, grid
-from analysis.resampling import Resamples
+from coordeval.analysis import resampling
+from coordeval.analysis.base.frames import Scored, scored
+from coordeval.analysis.base.grid import Grid, grid
+from coordeval.analysis.base.resampling import Resamples
+from coordeval.analysis.quality.bootstrap import Family, _family, bootstrap
 
 N, CONFIGURATIONS, BINS = 10_000, 5, 10
 REPEATS = {100: 15, 1_000: 7, 100_000: 1}

@@ -4,11 +4,22 @@ To write one, begin with a copy of `independent_ensemble.py`, put it beside your
 `plugins = ["mine.py"]`. A package offers one by the entry point group `coordeval.configurations`.
 """
 
-from configurations.base import Configuration
-from configurations.elements import Elements, Endpoint
-from configurations.panel import Estimate, Forecast, NoForecast, Panel, PanelError, Report, Said, peers
-from configurations.registry import Registry, load
-from market_data.plugins import PluginError
+from coordeval.configurations.base import Configuration
+from coordeval.configurations.elements import Elements, Endpoint
+from coordeval.configurations.panel import (
+    Estimate,
+    Forecast,
+    NoAnswer,
+    NoForecast,
+    Panel,
+    PanelError,
+    Report,
+    Said,
+    Statistic,
+    peers,
+)
+from coordeval.configurations.registry import Registry, load
+from coordeval.market_data.plugins import PluginError
 
 __all__ = [
     "Configuration",
@@ -16,6 +27,7 @@ __all__ = [
     "Endpoint",
     "Estimate",
     "Forecast",
+    "NoAnswer",
     "NoForecast",
     "Panel",
     "PanelError",
@@ -23,6 +35,12 @@ __all__ = [
     "Registry",
     "Report",
     "Said",
+    "Statistic",
     "load",
     "peers",
 ]
+
+if __name__ == "configurations":  # from a checkout, by its folder's name: the same modules, not copies
+    from coordeval.folders import same
+
+    same(__name__)

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from configurations.elements import Elements
-from configurations.panel import Forecast, Panel, PanelError
+from coordeval.configurations.elements import Elements
+from coordeval.configurations.panel import Forecast, Panel, PanelError
 
 
 class Configuration(BaseModel):
@@ -42,9 +42,8 @@ class Configuration(BaseModel):
         own = Path(source).parent / "roles" / f"{role}.md" if source else None
         if own is not None and own.is_file():
             return own.read_text(encoding="utf-8")
-        built_in = files("configurations").joinpath(f"roles/{role}.md")
-        if built_in.is_file():
-            return built_in.read_text(encoding="utf-8")
+        if (built_in := project_role(role)) is not None:
+            return built_in
         raise PanelError(f"{cls.name}: no text for role {role!r}; write it to {own or f'roles/{role}.md beside the class'}")
 
     def identity(self) -> Mapping[str, Any]:
@@ -58,6 +57,18 @@ class Configuration(BaseModel):
         }
 
 
+def project_role(role: str) -> str | None:
+    """The text of a role that comes with the project; None where none of that name does."""
+    text = files("coordeval.configurations").joinpath(f"roles/{role}.md")
+    return text.read_text(encoding="utf-8") if text.is_file() else None
+
+
+def own_roles(roles: Mapping[str, str]) -> list[str]:
+    """Of a configuration's roles (name -> hash of its text, as in `identity`) those whose text is not the project's own."""
+    own = {role: project_role(role) for role in roles}
+    return [role for role, digest in roles.items() if (text := own[role]) is None or _sha(text) != digest]
+
+
 def _declares(cls: type) -> bool:
     return issubclass(cls, Configuration) and cls is not Configuration
 
@@ -66,9 +77,11 @@ def _code(cls: type) -> str:
     """The whole module that a class stands in, helpers included; what that module imports is not part of it."""
     for thing in (sys.modules.get(cls.__module__), cls):
         try:
-            return f"{cls.__qualname__}\x1f{inspect.getsource(thing)}"  # type: ignore[arg-type]
+            source = inspect.getsource(thing)  # type: ignore[arg-type]
         except (OSError, TypeError):
             continue
+        # by whichever name it imports the panel, it is the same code: ledgers from before there was one import name go on
+        return f"{cls.__qualname__}\x1f{source.replace('from coordeval.configurations', 'from configurations')}"
     return repr(cls)  # defined at a prompt: there is no source to hash
 
 

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from configurations.base import Configuration
-from configurations.elements import Elements
-from configurations.panel import Forecast, NoForecast, Panel
+from coordeval.configurations.base import Configuration
+from coordeval.configurations.elements import Elements
+from coordeval.configurations.panel import Forecast, NoForecast, Panel
 
 
 class MarketPrice(Configuration):

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from configurations.base import Configuration
-from configurations.elements import Elements, Endpoint
-from configurations.panel import Forecast, Panel
+from coordeval.configurations.base import Configuration
+from coordeval.configurations.elements import Elements, Endpoint
+from coordeval.configurations.panel import Forecast, Panel
 
 
 class OrchestratorSpecialist(Configuration):

@@ -7,54 +7,37 @@ was shown, what each answered.
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from numbers import Real
 from typing import Any, Protocol
 
 import orjson
 
-from agents.cell import Answer, AskFailed
-from agents.scaffold import AnswerKind, Ask, Statement, plain
-from configurations.elements import Elements
-from market_data.errors import CoordevalError
+from coordeval.agents.answers import Answer
+from coordeval.agents.cell import AskFailed
+from coordeval.agents.scaffold import AnswerKind, Ask, Statement, plain
+from coordeval.configurations.elements import Elements
+from coordeval.configurations.said import Estimate, Material, Report, Said, Statistic
+from coordeval.market_data.errors import CoordevalError
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What one agent said in one round: its probability of YES in [0, 1], why, and how it read the question."""
-
-    agent: int
-    role: str
-    round: int
-    ask: int
-    probability: float
-    rationale: str
-    reading: str
-
-    @property
-    def statement(self) -> str:
-        """How another agent gets to read it."""
-        return f"Probability: {self.probability:.3f}\nReading: {self.reading}\nRationale: {self.rationale}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What one agent wrote where no probability was asked. `parts` holds the items where its role asks for a list."""
-
-    agent: int
-    role: str
-    round: int
-    ask: int
-    text: str
-    parts: tuple[str, ...]
-
-    @property
-    def statement(self) -> str:
-        return self.text
-
-
-Said = Estimate | Report
+__all__ = [
+    "Answering",
+    "Estimate",
+    "Forecast",
+    "Material",
+    "NoAnswer",
+    "NoForecast",
+    "Panel",
+    "PanelError",
+    "Report",
+    "Said",
+    "Shown",
+    "Statistic",
+    "call_graph",
+    "peers",
+]
 
 
 class PanelError(CoordevalError):
@@ -69,13 +52,23 @@ class Forecast:
 
     def __post_init__(self) -> None:
         value = self.probability
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:  # refuses NaN too
+        sound = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
+        number = float(value) if sound else math.nan
+        if not 0 <= number <= 1:  # refuses NaN too, and what only compares as if it were a number in between
             raise PanelError(f"conclude({value!r}): a forecast is a probability, a finite number in [0, 1]")
-        object.__setattr__(self, "probability", float(value))
+        object.__setattr__(self, "probability", number)
 
 
 class NoForecast(PanelError):
     """A configuration has no answer for this market. Raise it with the reason: the cell becomes a failed row."""
+
+
+class NoAnswer(AskFailed):
+    """An agent has no valid answer, for good; of several asked at once, the majority has none.
+
+    Under `failure_handling = "exclude"` a configuration may catch it and go on with whoever answered; not caught, its reason
+    is the cell's. Under "abort" the cell fails with it, caught or not.
+    """
 
 
 class Answering(Protocol):
@@ -89,7 +82,9 @@ def peers(estimates: Sequence[Estimate], own: Estimate) -> Sequence[Said]:
     return [e for e in estimates if e.agent != own.agent]
 
 
-Shown = Callable[[Sequence[Estimate], Estimate], Sequence[Said]]
+Shown = Callable[[Sequence[Estimate], Estimate], Sequence[Material]]
+
+MOST_AGENTS = 10_000
 
 
 @dataclass(slots=True)
@@ -102,8 +97,12 @@ class Panel:
     elements: InitVar[Elements]
     roles: InitVar[Mapping[str, str]]
     answering: InitVar[Answering]
-    asks: list[dict[str, Any]] = field(default_factory=list)
-    """One record per ask, in program order: what was asked, of whom, what was shown, what came back."""
+    aborted: str | None = field(default=None, init=False)
+    """Where failures are handled by "abort": the first one."""
+    _asks: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    _statistics: list[Statistic] = field(default_factory=list, init=False, repr=False)
+    _spoke: set[tuple[int, int]] = field(default_factory=set, init=False, repr=False)
+    _concluded: list[tuple[Forecast, float]] = field(default_factory=list, init=False, repr=False)
     _elements: Elements = field(init=False, repr=False)
     _roles: Mapping[str, str] = field(init=False, repr=False)
     _answering: Answering = field(init=False, repr=False)
@@ -111,14 +110,22 @@ class Panel:
     def __post_init__(self, elements: Elements, roles: Mapping[str, str], answering: Answering) -> None:
         self._elements, self._roles, self._answering = elements, roles, answering
 
-    async def ask(self, role: str, *, agent: int = 0, shown: Sequence[Said] = (), **details: object) -> Estimate:
-        """One agent's estimate. `details` fill the {placeholders} of the role text."""
+    async def ask(self, role: str, *, agent: int = 0, shown: Sequence[Material] = (), **details: object) -> Estimate:
+        """One agent's estimate. `details` fill the {placeholders} of the role text. Raises NoAnswer where it has none.
+
+        `agent` is its number. One number speaks once in a round, so an agent that is asked beside another of its number
+        gets the next that is free.
+        """
         said = await self._put(self._prepare(role, "estimate", agent, shown, details))
         assert isinstance(said, Estimate)
         return said
 
-    async def ask_each(self, role: str, agents: int, *, shown: Sequence[Said] = (), **details: object) -> list[Estimate]:
+    async def ask_each(self, role: str, agents: int, *, shown: Sequence[Material] = (), **details: object) -> list[Estimate]:
         """The estimates of `agents` agents who do not see each other, all asked at once."""
+        if isinstance(agents, bool) or not isinstance(agents, int) or not 1 <= agents <= MOST_AGENTS:
+            raise PanelError(
+                f"ask_each({role!r}, {agents!r}): the number of agents is a whole number from 1 to {MOST_AGENTS}"
+            )
         asks = [self._prepare(role, "estimate", agent, shown, details) for agent in range(agents)]
         return [said for said in await self._gather(asks) if isinstance(said, Estimate)]
 
@@ -132,7 +139,7 @@ class Panel:
         ]
         return [said for said in await self._gather(asks) if isinstance(said, Estimate)]
 
-    async def report(self, role: str, *, agent: int = 0, shown: Sequence[Said] = (), **details: object) -> Report:
+    async def report(self, role: str, *, agent: int = 0, shown: Sequence[Material] = (), **details: object) -> Report:
         """One agent's report: text, and the list of items where the role asks for one."""
         said = await self._put(self._prepare(role, "report", agent, shown, details))
         assert isinstance(said, Report)
@@ -140,25 +147,61 @@ class Panel:
 
     async def delegate(self, role: str, plan: Report, *, limit: int) -> list[Report]:
         """One agent per part of a plan, at most `limit`, all asked at once; {task} in the role text is the agent's part."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST_AGENTS:
+            raise PanelError(f"delegate({role!r}, limit={limit!r}): the limit is a whole number from 1 to {MOST_AGENTS}")
+        record = self._asks[self._own(plan, "delegate()").ask]
+        record["parts"] |= {"asked": record["parts"]["asked"] or limit, "dropped": len(plan.parts[limit:])}
         tasks = plan.parts[:limit] or (plan.text,)
         asks = [self._prepare(role, "report", i, (), {"task": task}, given=plan) for i, task in enumerate(tasks)]
         return [said for said in await self._gather(asks) if isinstance(said, Report)]
 
+    def statistic(self, text: str, *, of: Sequence[Said]) -> Statistic:
+        """A sentence about what was said, to be shown like it: whoever may be shown all of `of` may be shown this.
+
+        Raises PanelError for a blank text, for nothing that it is of, and for what nobody in this panel said.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise PanelError(f"statistic({text!r}): it is a text that says something")
+        if not of:
+            raise PanelError(f"statistic({text!r}): say what it is a statistic of, with of=estimates")
+        made = Statistic(text=text, of=tuple(self._own(said, "statistic()") for said in of))
+        self._statistics.append(made)
+        return made
+
     def conclude(self, probability: float) -> Forecast:
         """The configuration's answer. Raises PanelError unless it is a number in [0, 1]."""
-        return Forecast(probability)
+        forecast = Forecast(probability)
+        self._concluded.append((forecast, forecast.probability))
+        return forecast
+
+    def answered(self, returned: object) -> float:
+        """The probability in what `forecast` returned. Raises PanelError unless `conclude` of this panel made it."""
+        for forecast, probability in self._concluded:
+            if forecast is returned:
+                if forecast.probability is probability:
+                    return probability
+                raise PanelError(f"the forecast was changed after conclude({probability!r}); conclude with what you mean")
+        raise PanelError(
+            f"forecast() returned {_shown(returned)}, which this panel's conclude did not make; return "
+            "panel.conclude(probability)"
+        )
+
+    @property
+    def asks(self) -> list[dict[str, Any]]:
+        """One record per ask, in program order: what was asked, of whom, what was shown, what came back."""
+        return [dict(record) for record in self._asks]
 
     @property
     def call_graph(self) -> str:
         """Hash of roles, rounds and who was shown what: equal for two cells that ran one and the same procedure."""
-        return call_graph([(a["role"], a["round"], a["kind"], a["shown"]) for a in self.asks])
+        return call_graph([(a["role"], a["round"], _kind(a), a["direct"]) for a in self._asks])
 
     def _prepare(
         self,
         role: str,
         kind: AnswerKind,
         agent: int,
-        shown: Sequence[Said],
+        shown: Sequence[Material],
         details: Mapping[str, object],
         *,
         own: Estimate | None = None,
@@ -172,14 +215,24 @@ class Panel:
         if endpoint is None or endpoint.answers != kind:
             declared = ", ".join(f"{e.role} ({e.answers})" for e in self._elements.endpoints) or "none"
             raise PanelError(f"role {role!r} was asked for its {kind}, but elements.endpoints declares: {declared}")
-        visible: list[Said] = [*([own] if own else []), *(said for said in shown if said is not own)]
-        sources = [*visible, *([given] if given else [])]
-        for said in sources:
-            if (said.role, role) not in self._elements.topology:
-                raise PanelError(f"{role!r} was shown what {said.role!r} said, but elements.topology has no such edge")
+        if isinstance(agent, bool) or not isinstance(agent, int) or not 0 <= agent < MOST_AGENTS:
+            raise PanelError(f"role {role!r}: agent is {agent!r}; it is a whole number from 0 to {MOST_AGENTS - 1}")
+        others = [self._material(said, role) for said in shown]
+        visible: list[Material] = [said for said in others if said != own]
+        if own is not None:
+            visible.insert(0, self._material(own, role))
+        for i, said in enumerate(visible):
+            if said in visible[:i]:
+                what = f"what {said.role!r} said in ask {said.ask}" if not isinstance(said, Statistic) else "a statistic"
+                raise PanelError(f"{role!r} was shown {what} twice; show each once")
+        sources = [*visible, *([self._material(given, role)] if given else [])]
+        round_ = 1 + max((said.round for said in sources), default=-1)
+        number = self._number(agent, round_)
         statements = [
-            Statement(
-                author="you" if said is own else f"agent {said.agent + 1}",
+            Statement(author="the panel", role="statistic", round=said.round, text=said.text)
+            if isinstance(said, Statistic)
+            else Statement(
+                author="you" if said == own else f"agent {said.agent + 1}",
                 role=said.role,
                 round=said.round,
                 text=said.statement,
@@ -193,26 +246,67 @@ class Panel:
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise PanelError(f"role text {role!r}: {error}; braces mark a placeholder, so double any other brace") from error
         ask = Ask(
-            ordinal=len(self.asks),
-            agent=agent,
-            round=1 + max((said.round for said in sources), default=-1),
-            role=role,
+            ordinal=len(self._asks),
+            agent=number,
+            round=round_,
+            role=endpoint.role,
             role_text=role_text,
             answer=kind,
             shown=statements,
         )
         record: dict[str, Any] = {
             "ask": ask.ordinal,
-            "agent": agent,
+            "agent": number,
             "round": ask.round,
-            "role": role,
+            "role": endpoint.role,
             "kind": kind,
-            "shown": sorted(said.ask for said in sources),
+            "shown": sorted({source.ask for said in sources for source in _said(said)}),
+            "direct": sorted(said.ask for said in sources if not isinstance(said, Statistic)),
+            "statistics": [(said.text, [one.ask for one in said.of]) for said in visible if isinstance(said, Statistic)],
+            "parts": {"asked": _count(details), "given": 0, "blank": 0, "repeated": 0, "dropped": 0},
             "said": None,
             "failure": "not answered",
         }
-        self.asks.append(record)
+        self._asks.append(record)
+        self._spoke.add((number, round_))
         return ask, record
+
+    def _heard(self, ask: object) -> Said | None:
+        """What was said in the ask of this number; None where nothing was."""
+        if not isinstance(ask, int) or isinstance(ask, bool) or not 0 <= ask < len(self._asks):
+            return None
+        said: Said | None = self._asks[ask]["said"]
+        return said
+
+    def _own(self, said: object, where: str) -> Said:
+        """`said`, where an agent of this panel said just that; PanelError else."""
+        if not isinstance(said, Estimate | Report):
+            raise PanelError(f"{where} was given {_shown(said)}; it takes what agents of this panel said")
+        ours = self._heard(said.ask)
+        if type(said) is not type(ours) or said != ours:
+            raise PanelError(
+                f"{where} was given {_shown(said)}, which nobody in this panel said: it was made or changed by hand, or is "
+                "another market's; what you work out of it yourself is panel.statistic(text, of=...)"
+            )
+        return ours
+
+    def _material(self, said: Material, role: str) -> Material:
+        """What `role` is shown, where it is of this panel and the topology has its edges; PanelError else."""
+        if isinstance(said, Statistic):
+            if said not in self._statistics:
+                raise PanelError(f"{role!r} was shown {_shown(said)}, which this panel's statistic() did not make")
+        else:
+            said = self._own(said, repr(role))
+        for source in _said(said):
+            if (source.role, role) not in self._elements.topology:
+                raise PanelError(f"{role!r} was shown what {source.role!r} said, but elements.topology has no such edge")
+        return said
+
+    def _number(self, agent: int, round_: int) -> int:
+        """The agent's number: the one that it was given, or the next that is free where that one spoke in this round."""
+        if (agent, round_) not in self._spoke:
+            return agent
+        return 1 + max(number for number, _ in self._spoke)
 
     async def _put(self, prepared: tuple[Ask, dict[str, Any]]) -> Said:
         ask, record = prepared
@@ -220,6 +314,13 @@ class Panel:
             answer = await self._answering.answer(ask)
         except AskFailed as failure:
             record["failure"] = failure.reason
+            if failure.retryable:
+                raise
+            if self._elements.failure_handling == "abort" and self.aborted is None:
+                self.aborted = failure.reason
+            raise NoAnswer(failure.reason) from failure
+        except asyncio.CancelledError:
+            record["failure"] = "called off before it was answered"
             raise
         said: Said
         if answer.probability is None:
@@ -231,6 +332,7 @@ class Panel:
                 text=answer.text,
                 parts=answer.parts,
             )
+            record["parts"] |= {"given": len(said.parts), "repeated": _repeated(said.parts), "blank": answer.blank}
         else:
             said = Estimate(
                 agent=ask.agent,
@@ -242,7 +344,7 @@ class Panel:
                 reading=answer.reading,
             )
         record["said"], record["failure"] = said, None
-        return said
+        return replace(said)  # what is recorded stays as it is, whatever becomes of what was handed out
 
     async def _gather(self, asks: Sequence[tuple[Ask, dict[str, Any]]]) -> list[Said]:
         """All at once; waits for every one, so that no paid reply is lost, then applies the failure handling."""
@@ -257,8 +359,37 @@ class Panel:
         if failures and 2 * len(said) <= len(asks):
             first = failures[0]
             assert isinstance(first, AskFailed)
-            raise AskFailed(f"{len(failures)} of {len(asks)} agents failed, a majority must answer; first: {first.reason}")
+            raise NoAnswer(f"{len(failures)} of {len(asks)} agents failed, a majority must answer; first: {first.reason}")
         return said
+
+
+def _said(shown: Material) -> tuple[Said, ...]:
+    return shown.of if isinstance(shown, Statistic) else (shown,)
+
+
+def _count(details: Mapping[str, object]) -> int | None:
+    """How many parts a role asks for: by custom {count} of its text says it."""
+    asked = details.get("count")
+    return asked if isinstance(asked, int) and not isinstance(asked, bool) and 0 < asked < 2**31 else None
+
+
+def _repeated(parts: Sequence[str]) -> int:
+    """Parts that another one says already, but for case and white space."""
+    return len(parts) - len({" ".join(part.casefold().split()) for part in parts})
+
+
+def _kind(record: Mapping[str, Any]) -> str:
+    """The kind of an ask, and of whom it was shown a statistic: a mean of three is not the three."""
+    of = [list(sources) for _, sources in record["statistics"]]
+    return str(record["kind"]) + (f" with statistics of {of}" if of else "")
+
+
+def _shown(thing: object) -> str:
+    """A foreign object in a message, whatever its own repr does."""
+    try:
+        return f"{thing!r:.200}" if isinstance(thing, str) else repr(thing)[:200]
+    except Exception:
+        return f"a {type(thing).__name__}"
 
 
 def call_graph(asks: Sequence[tuple[str, int, str, Sequence[int]]]) -> str:

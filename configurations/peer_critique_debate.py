@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from configurations.base import Configuration
-from configurations.elements import Elements, Endpoint
-from configurations.panel import Forecast, Panel, peers
+from coordeval.configurations.base import Configuration
+from coordeval.configurations.elements import Elements, Endpoint
+from coordeval.configurations.panel import Forecast, Panel, peers
 
 
 class PeerCritiqueDebate(Configuration):

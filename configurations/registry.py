@@ -6,16 +6,17 @@ file. A plugin that cannot be loaded is quarantined: its name is listed with the
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from configurations.base import Configuration
-from configurations.elements import Elements
-from market_data.plugins import PluginError, Plugins, from_file, installed
+from coordeval.configurations.base import Configuration
+from coordeval.configurations.elements import Elements
+from coordeval.configurations.isolation.outside import Isolated, isolated
+from coordeval.market_data.plugins import PluginError, Plugins, from_file, installed
 
 GROUP = "coordeval.configurations"
 
@@ -26,6 +27,8 @@ class Registry(Plugins[type[Configuration]]):
     def create(self, name: str, parameters: Mapping[str, Any]) -> Configuration:
         """The configuration with its parameters. Raises PluginError naming what exists, or the bad parameter."""
         cls = self.of(name)
+        if issubclass(cls, Isolated):
+            return cls.made(parameters)
         try:
             return cls(**parameters)
         except ValidationError as error:
@@ -36,15 +39,24 @@ class Registry(Plugins[type[Configuration]]):
             raise PluginError(f"configuration {name!r}: {problems}; it takes {takes}") from error
 
 
-def load(files: tuple[Path, ...] = ()) -> Registry:
-    """Everything installed, and the configurations found in `files`."""
+def load(files: tuple[Path, ...] = (), isolate: Collection[Path] = ()) -> Registry:
+    """Everything installed, and the configurations found in `files`; those also in `isolate` are never loaded here.
+
+    They run in worker processes, and stand-ins take their place (see `configurations.isolation`).
+    """
     classes, quarantined = installed(GROUP, _check)
     for file in files:
-        for cls in from_file(file, wanted=_is_one, what="subclass of configurations.Configuration", check=_check):
+        for cls in isolated(file) if file in isolate else classes_in(file):
+            _check(cls, cls.name)
             if cls.name in classes:
                 raise PluginError(f"{file}: configuration {cls.name!r} exists already; give yours another name")
             classes[cls.name] = cls
     return Registry("configuration", classes, quarantined)
+
+
+def classes_in(file: Path) -> list[type[Configuration]]:
+    """The configurations that a Python file defines, which is run for that. Raises PluginError saying what is wrong."""
+    return from_file(file, wanted=_is_one, what="subclass of configurations.Configuration", check=_check)
 
 
 def _default(field: FieldInfo) -> str:

@@ -2,9 +2,9 @@
 
 from typing import ClassVar
 
-from configurations.base import Configuration
-from configurations.elements import Elements, Endpoint
-from configurations.panel import Forecast, Panel
+from coordeval.configurations.base import Configuration
+from coordeval.configurations.elements import Elements, Endpoint
+from coordeval.configurations.panel import Forecast, Panel
 
 
 class SequentialPipeline(Configuration):

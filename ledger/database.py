@@ -14,7 +14,9 @@ from types import MappingProxyType
 
 import duckdb
 
-from ledger.errors import LedgerBusy, LedgerError, write_error
+from coordeval.ledger.damage import explained
+from coordeval.ledger.errors import LedgerBusy, LedgerError, write_error
+from coordeval.ledger.place import true_path
 
 PATIENCE = 30.0
 """Seconds that an opening waits while others hold the file; a commit takes well under one."""
@@ -36,16 +38,56 @@ _HELD = re.compile(
 def connected(
     path: Path, *, read_only: bool = False, wait: float = PATIENCE, settings: Mapping[str, str | int] = MappingProxyType({})
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection in UTC, closed at the end. After `wait` s raises LedgerBusy, naming who holds the file."""
-    con = _connect(path, read_only=read_only, wait=wait)
+    """A connection in UTC, closed at the end. After `wait` s raises LedgerBusy, naming who holds the file.
+
+    Raises NotALedger for another kind of file and LedgerDamaged for a damaged one, also where that shows only in a query.
+    """
+    path = true_path(path)
+    kept = _KEPT.get(path)
+    con = _connect(path, read_only=read_only, wait=wait) if kept is None else kept.cursor()
     try:
-        con.execute("SET TimeZone = 'UTC'")
-        for name, value in settings.items():
-            con.execute(f"SET {name} = '{value}'")
-        con.execute("SET python_enable_replacements = false")  # a table's name never means a Python variable
-        yield con
-    finally:
-        con.close()
+        try:
+            if kept is None:
+                _set(con, settings)
+            yield con
+        finally:
+            con.close()
+    except duckdb.Error as error:  # DuckDB reads most blocks only when they are asked for
+        if (told := explained(path, error)) is not None:
+            raise told from error
+        raise
+
+
+def _set(con: duckdb.DuckDBPyConnection, settings: Mapping[str, str | int], scope: str = "") -> None:
+    con.execute(f"SET {scope}TimeZone = 'UTC'")
+    for name, value in settings.items():
+        con.execute(f"SET {name} = '{value}'")
+    con.execute(f"SET {scope}python_enable_replacements = false")  # a table's name never means a Python variable
+
+
+_KEPT: dict[Path, duckdb.DuckDBPyConnection] = {}
+
+
+def is_kept(path: Path) -> bool:
+    """Whether this process keeps the file open: then it is a ledger of this version, and stays one."""
+    return true_path(path) in _KEPT
+
+
+@contextlib.contextmanager
+def kept_open(path: Path) -> Iterator[None]:
+    """Within, this process keeps the file open and nobody else gets in; opening it again costs a tenth.
+
+    For many short steps one after the other on a ledger of one's own, such as the days of a simulated year. The settings
+    that keep an insert's memory small are not applied.
+    """
+    path = true_path(path)
+    with connected(path) as con:
+        _set(con, {}, "GLOBAL ")  # for every cursor of it
+        _KEPT[path] = con
+        try:
+            yield
+        finally:
+            del _KEPT[path]
 
 
 @contextlib.contextmanager
@@ -69,6 +111,8 @@ def _connect(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConn
             return duckdb.connect(path, read_only=read_only)
         except duckdb.Error as error:
             if not _HELD.search(str(error)):
+                if (told := explained(path, error)) is not None:
+                    raise told from error
                 if read_only:
                     raise LedgerError(f"{path}: cannot be opened as a ledger ({error}); check the path") from error
                 raise write_error(path, error, "what is in it stands") from error

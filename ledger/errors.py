@@ -4,7 +4,7 @@ from pathlib import Path
 
 import duckdb
 
-from market_data.errors import CoordevalError
+from coordeval.market_data.errors import CoordevalError
 
 
 class LedgerError(CoordevalError):
@@ -23,6 +23,14 @@ class LedgerTooNew(LedgerError):
     """The file was written by a later version of coordeval."""
 
 
+class LedgerDamaged(LedgerError):
+    """Bytes on the disk are not those that were written. What was lost is named; what is whole is kept."""
+
+
+class NotALedger(LedgerError):
+    """The file is something else than a ledger that this version can open."""
+
+
 class LedgerWriteError(LedgerError):
     """The disk or the database refused. What was stored before stands, and nothing is half-written."""
 
@@ -36,4 +44,5 @@ def write_error(path: Path, error: Exception, kept: str) -> LedgerWriteError:
     fix = f"Free space in {path.parent} (or mend its permissions) and go on: what is stored is not asked or paid for again"
     if isinstance(error, (duckdb.IntegrityError, duckdb.DataError, duckdb.ProgrammingError)):
         fix = f"This is a defect of coordeval, not of the disk: keep all files that begin with {path.name}, and report it"
-    return LedgerWriteError(f"{path}: cannot be written ({error}); {kept}. {fix}")
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return LedgerWriteError(f"{path}: cannot be written ({said}); {kept}. {fix}")

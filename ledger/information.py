@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.errors import LedgerError
-from ledger.reader import Reader
-from ledger.records import market_of
-from market_data.types import Document, Market, PricePoint
+from coordeval.ledger.errors import LedgerError
+from coordeval.ledger.reader import Reader
+from coordeval.ledger.records import market_of
+from coordeval.market_data.types import Document, Market, PricePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,26 @@ def resolution_times(reader: Reader, market_ids: Sequence[str]) -> dict[str, dat
         "SELECT market_id, resolved_at FROM current_outcomes "
         "SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id) WHERE status = 'resolved'",
         [list(market_ids)],
+    )
+    return dict(frame.iter_rows())
+
+
+def told_times(reader: Reader, market_ids: Sequence[str]) -> dict[str, datetime]:
+    """When the outcome of each resolved market became known here: the order in which a prospective study learns."""
+    frame = reader.query(
+        "SELECT market_id, recorded_at FROM current_outcomes "
+        "SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id) WHERE status = 'resolved'",
+        [list(market_ids)],
+    )
+    return dict(frame.iter_rows())
+
+
+def picked_times(reader: Reader, study_id: str, market_ids: Sequence[str]) -> dict[str, datetime]:
+    """When each of these markets was picked by a prospective study: the as-of time of its forecasts."""
+    frame = reader.query(
+        "SELECT market_id, as_of FROM picks SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id) "
+        "WHERE study_id = ?",
+        [list(market_ids), study_id],
     )
     return dict(frame.iter_rows())
 

@@ -2,7 +2,7 @@
 
 DuckDB locks every reader out while a process has it open for writing, so it cannot take each paid reply as it comes. The
 journal can: an SQLite file in WAL mode, where each stored group is one row, one transaction and one fsync. A torn tail after
-a power cut is SQLite's business.
+a power cut is SQLite's business; damage is ours, see journal_recovery.
 """
 
 import asyncio
@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ledger.errors import LedgerError, LedgerWriteError, write_error
+from coordeval.ledger.errors import LedgerDamaged, LedgerError, LedgerWriteError, write_error
+from coordeval.ledger.journal_head import Head, HeadFile
+from coordeval.ledger.journal_recovery import INSERT, SCHEMA, Group, check_sum, is_whole, recover
 
 GROUP_BYTES = 32_000_000
 """A group of about this size is one transaction, here and in DuckDB: bounds memory, and how long readers wait."""
@@ -45,24 +47,34 @@ class Journal:
     because each statement gives up the interpreter lock and may wait 5 ms to have it back.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, ledger: int | None = None) -> None:
+        """`ledger`: the ledger file's number in its file system, by which a renamed one finds its journal again."""
         self.path = path
         self._guard = threading.RLock()
         try:
+            self._head, self.damage = recover(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute(
-                "CREATE TABLE IF NOT EXISTS groups "
-                "(seq INTEGER PRIMARY KEY AUTOINCREMENT, entries INTEGER NOT NULL, payload BLOB NOT NULL)"
-            )
+            self._db.execute(SCHEMA)
+            if "check_sum" not in [row[1] for row in self._db.execute("PRAGMA table_info(groups)")]:
+                self._db.execute("ALTER TABLE groups ADD COLUMN check_sum BLOB")
+            self._head.ledger = ledger
             self._count()
-        except sqlite3.Error as error:
+            self._head_file = HeadFile(path)
+            self._tell_head()
+        except (sqlite3.Error, OSError) as error:
             raise write_error(path, error, "nothing was begun") from error
         self._closed = False
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._worker = threading.Thread(target=self._work, name=f"journal of {path.name}", daemon=True)
         self._worker.start()
+
+    def tell_damage(self) -> None:
+        """Raises LedgerDamaged, once, where something was lost: called after what is whole was moved."""
+        if self.damage:
+            told, self.damage = self.damage, ""
+            raise LedgerDamaged(told)
 
     async def put(self, table: str, key: str, row: dict[str, Any]) -> None:
         """Returns once the row is on disk. Raises LedgerWriteError where it is not; the journal stays usable.
@@ -90,7 +102,12 @@ class Journal:
         """Entries as far as `upto`, bundled to about GROUP_BYTES: (last seq of the bundle, entries)."""
         seq, size, bundle = 0, 0, list[Entry]()
         while (found := self._next(seq, upto)) is not None:
-            seq, payload = found
+            if not is_whole(found, self._head.unsummed):
+                raise LedgerDamaged(
+                    f"{self.path}: group {found[0]} is not as it was written a moment ago: disk or memory is at fault; "
+                    "nothing of it was moved. The next command that writes moves what is whole and sets the rest aside"
+                )
+            seq, _, payload, _ = found
             bundle += [Entry(seq, *orjson.loads(line)) for line in payload.split(b"\n")]
             size += len(payload)
             if size >= GROUP_BYTES:
@@ -103,9 +120,12 @@ class Journal:
         """Forgets the groups as far as `upto`: they are stored elsewhere."""
         with self._guard:
             try:
-                self._db.execute("DELETE FROM groups WHERE seq <= ?", (upto,))
+                self._head.moved = max(self._head.moved, upto)
                 self._count()
-            except sqlite3.Error as error:
+                # Before: groups that are gone, and not said to be moved, would count as lost. What is moved waits no more.
+                self._tell_head(durable=True)
+                self._db.execute("DELETE FROM groups WHERE seq <= ?", (upto,))
+            except (sqlite3.Error, OSError) as error:
                 kept = "its rows are already in the ledger, and moving them again changes nothing"
                 raise write_error(self.path, error, kept) from error
 
@@ -117,35 +137,48 @@ class Journal:
         self._queue.put(None)
         self._worker.join()
         self._db.close()
+        self._head_file.close()
         if not self.pending:
             self.path.unlink(missing_ok=True)
+            Head.path(self.path).unlink(missing_ok=True)
 
     def _check_open(self) -> None:
         if self._closed:
             raise LedgerError(f"{self.path}: the ledger is closed; open it again to write")
 
     def _count(self) -> None:
-        """Sets `pending`, the number of entries that wait, and `last`, the newest seq (0: none)."""
-        row = self._db.execute("SELECT coalesce(sum(entries), 0), coalesce(max(seq), 0) FROM groups").fetchone()
-        self.pending: int = row[0]
-        self.last: int = row[1]
+        """Sets `pending`, the number of entries that wait, and `last`, the newest seq that was given (0: none).
 
-    def _next(self, after: int, upto: int) -> tuple[int, bytes] | None:
-        query = "SELECT seq, payload FROM groups WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
+        What was moved does not wait, also where a kill left it undeleted.
+        """
+        query = "SELECT coalesce(sum(entries) FILTER (WHERE seq > ?), 0), coalesce(max(seq), 0) FROM groups"
+        row = self._db.execute(query, (self._head.moved,)).fetchone()
+        self.pending: int = row[0]
+        self.last: int = max(row[1], self._head.moved)
+
+    def _tell_head(self, *, durable: bool = False) -> None:
+        self._head.last, self._head.waiting = self.last, self.pending
+        self._head_file.write(self._head, durable=durable)
+
+    def _next(self, after: int, upto: int) -> Group | None:
+        query = "SELECT seq, entries, payload, check_sum FROM groups WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT 1"
         with self._guard:
-            row: tuple[int, bytes] | None = self._db.execute(query, (after, upto)).fetchone()
+            row: Group | None = self._db.execute(query, (after, upto)).fetchone()
             return row
 
     def _store(self, encoded: list[bytes]) -> None:
         payload = b"\n".join(encoded)  # JSON text holds no bare newline
         with self._guard:
+            seq = self.last + 1
             try:
-                cursor = self._db.execute("INSERT INTO groups (entries, payload) VALUES (?, ?)", (len(encoded), payload))
+                self._db.execute(INSERT, (seq, len(encoded), payload, check_sum(seq, len(encoded), payload)))
             except sqlite3.Error as error:
                 kept = f"not stored: {len(encoded)} new entries; safe in the journal: the {self.pending} before them"
                 raise write_error(self.path, error, kept) from error
-            self.last = cursor.lastrowid or self.last
+            self.last = seq
             self.pending += len(encoded)
+            with contextlib.suppress(OSError):  # it finds less then; the entries are stored
+                self._tell_head()
 
     def _work(self) -> None:
         """The worker thread: takes whatever waits, stores it as one group, wakes those who waited."""

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 import orjson
 import polars as pl
 
-from ledger import schema
-from ledger.database import connected
-from ledger.errors import LedgerError, write_error
-from ledger.records import market_of
-from market_data.types import Market
+from coordeval.ledger import schema
+from coordeval.ledger.books import Books, books
+from coordeval.ledger.damage import explained
+from coordeval.ledger.database import connected, is_kept
+from coordeval.ledger.errors import LedgerDamaged, LedgerError, write_error
+from coordeval.ledger.place import check_file, true_path
+from coordeval.ledger.records import market_of
+from coordeval.market_data.markup import listed
+from coordeval.market_data.types import Market
 
 _STUDIES = """
     SELECT s.study_id, s.name, s.source, s.model, s.simulated, s.created_at, s.locked_at,
@@ -28,10 +33,16 @@ _STUDIES = """
     GROUP BY ALL ORDER BY used_at DESC, s.study_id
 """
 _STUDY = "SELECT * FROM studies WHERE study_id = ?"
-_FORECASTS = """
+TOO_LATE = "resolved before it was committed to"
+"""Outcome status of a prospective forecast that was not committed to before its market resolved: it is not scored."""
+_COUNTS = "(p.market_id IS NULL OR coalesce(d.committed_at < least(o.resolved_at, o.recorded_at), false))"
+"""Of a prospective study (p: its pick, d: that day) only what was committed to before the outcome; least() skips nulls."""
+_FORECASTS = f"""
     SELECT c.configuration, c.market_id, m.question, m.event_id, m.category, c.replicate,
         coalesce(f.status, 'pending') AS status, f.probability, f.reason,
-        CAST(o.value AS TINYINT) AS outcome, o.status AS outcome_status, c.market_price,
+        CASE WHEN {_COUNTS} THEN CAST(o.value AS TINYINT) END AS outcome,
+        CASE WHEN {_COUNTS} OR o.status IS DISTINCT FROM 'resolved' THEN o.status ELSE '{TOO_LATE}' END AS outcome_status,
+        c.market_price,
         f.attributed_micro_usd / 1e6 AS cost_usd, f.paid_micro_usd / 1e6 AS paid_usd,
         f.input_tokens + f.cache_read_tokens + f.cache_write_tokens AS input_tokens, f.output_tokens,
         f.model_calls, f.tool_calls, f.seconds, f.call_graph, coalesce(f.simulated, s.simulated) AS simulated, c.as_of
@@ -39,6 +50,8 @@ _FORECASTS = """
         LEFT JOIN markets m ON m.market_id = c.market_id
         LEFT JOIN forecasts f ON f.forecast_id = c.forecast_id
         LEFT JOIN current_outcomes o ON o.market_id = c.market_id
+        LEFT JOIN picks p ON p.study_id = c.study_id AND p.market_id = c.market_id
+        LEFT JOIN forecast_days d ON d.study_id = p.study_id AND d.day = p.day
     WHERE c.study_id = ? ORDER BY c.configuration, c.market_id, c.replicate
 """
 
@@ -59,13 +72,22 @@ class Study:
     hindsight: bool | None
     """True where the as-of time depends on when the market resolved; None: stored before this was kept."""
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        marks = [mark for mark, is_so in (("SIMULATED", self.simulated), ("anchored on hindsight", self.hindsight)) if is_so]
+        facts: list[tuple[str, Any]] = [("id", self.study_id[:12]), ("markets", self.source), ("model", self.model)]
+        facts += [("marks", ", ".join(marks))]
+        facts += [("configurations", ", ".join(self.elements)), ("stored", self.created_at), ("locked", self.locked_at)]
+        return listed(f"study {self.name}", [(name, value) for name, value in facts if value])
 
-def read(path: str | Path) -> "Reader":
-    """The ledger at `path`, for reading. Raises LedgerError where there is none."""
+
+def read(path: str | Path, *, settings: Mapping[str, str | int] = MappingProxyType({})) -> "Reader":
+    """The ledger at `path`, for reading, with these settings of DuckDB. Raises LedgerError where there is none."""
     path = Path(path)
+    check_file(true_path(path))
     if not path.is_file():
         raise LedgerError(f"there is no ledger at {path}: make one with `coordeval run STUDY.toml`, or give another path")
-    return Reader(path)
+    return Reader(path, settings=settings)
 
 
 class Reader:
@@ -75,10 +97,17 @@ class Reader:
     of one `moment` see the same.
     """
 
-    def __init__(self, path: Path, held: duckdb.DuckDBPyConnection | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        held: duckdb.DuckDBPyConnection | None = None,
+        *,
+        settings: Mapping[str, str | int] = MappingProxyType({}),
+    ) -> None:
         """Use `read`."""
         self.path = path
         self._held = held
+        self._settings = settings
 
     @contextlib.contextmanager
     def moment(self) -> Iterator["Reader"]:
@@ -118,6 +147,11 @@ class Reader:
         [row] = self.query(_STUDY, [found[0]["study_id"]]).to_dicts()
         return _study_of(row)
 
+    def books(self, study_id: str) -> Books:
+        """What was paid, and what may have been, for the sake of this study's forecasts: what counts against its budget."""
+        with self._open() as con:
+            return books(con, study_id)
+
     def markets_for(self, source: str) -> list[Market]:
         """The markets of a source as they stood at opening, by id; outcomes are not part of them."""
         rows = self.query("SELECT * FROM markets WHERE source = ? ORDER BY market_id", [source])
@@ -137,19 +171,40 @@ class Reader:
         found = self.query(f"{count} WHERE study_id = ? AND f.created_at < s.created_at", [self.study(study).study_id])
         return int(found.item())
 
+    def texts_of_unknown_age(self, study: str) -> int:
+        """Of how many of a study's markets it is not known that their text read so at the as-of time."""
+        count = "SELECT count(DISTINCT market_id) FROM cells c JOIN markets m USING (market_id) "
+        unknown = "WHERE study_id = ? AND (m.text_known_at IS NULL OR m.text_known_at > c.as_of)"
+        return int(self.query(f"{count} {unknown}", [self.study(study).study_id]).item())
+
     def export_parquet(self, directory: str | Path) -> list[Path]:
-        """Every table as `directory/TABLE.parquet`, all from one moment."""
+        """Every table as `directory/TABLE.parquet`, all from one moment.
+
+        Of a damaged ledger the tables that can be read are written, and then LedgerDamaged names the others.
+        """
         directory = Path(directory)
+        files, unreadable = [], list[str]()
         try:
             directory.mkdir(parents=True, exist_ok=True)
             with self._open() as con:
                 names = con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1").fetchall()
-                files = [directory / f"{name}.parquet" for (name,) in names]
-                for file in files:
+                for (name,) in names:
+                    file = directory / f"{name}.parquet"
                     target = str(file).replace("'", "''")
-                    con.execute(f"COPY {file.stem} TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+                    try:
+                        con.execute(f"COPY {name} TO '{target}' (FORMAT parquet, COMPRESSION zstd)")
+                        files.append(file)
+                    except duckdb.Error as error:
+                        if not isinstance(explained(self.path, error), LedgerDamaged):
+                            raise
+                        unreadable.append(name)
         except (duckdb.IOException, OSError) as error:
             raise write_error(directory, error, "the ledger is untouched, the export is incomplete") from error
+        if unreadable:
+            raise LedgerDamaged(
+                f"{self.path} is damaged, and of its tables these cannot be read: {', '.join(unreadable)}; "
+                f"{len(files)} others were written to {directory}"
+            )
         return files
 
     @contextlib.contextmanager
@@ -157,17 +212,37 @@ class Reader:
         if self._held is not None:
             yield self._held
             return
-        with connected(self.path, read_only=True) as con:
+        with connected(self.path, read_only=True, settings=self._settings) as con:
+            if is_kept(self.path):
+                yield con
+                return
             try:
                 applied = schema.check(con, _migrations())
-            except duckdb.CatalogException:
+            except (duckdb.CatalogException, duckdb.BinderException):
+                schema.check_ours(con)
                 applied = 0
-            if applied < len(_migrations()):
-                raise LedgerError(
-                    f"{self.path} has schema {applied} and this coordeval reads schema {len(_migrations())}; "
-                    "any command that writes, such as `coordeval run`, brings it up to date"
-                )
+            if applied == len(_migrations()):
+                yield con
+                return
+        if not applied:
+            raise LedgerError(
+                f"{self.path} holds no study and no market yet (schema 0): `coordeval run STUDY.toml` stores one"
+            )
+        self._bring_up_to_date(applied)
+        with connected(self.path, read_only=True, settings=self._settings) as con:
             yield con
+
+    def _bring_up_to_date(self, applied: int) -> None:
+        """A ledger of an older version is migrated where it is first looked at: who only reads need run nothing first."""
+        from coordeval.ledger.writer import Ledger  # it is not needed to read
+
+        try:
+            Ledger.open(self.path, purpose="bringing the ledger up to date").close()
+        except LedgerError as error:
+            raise LedgerError(
+                f"{self.path} has schema {applied}, this coordeval reads schema {len(_migrations())}, and it cannot be "
+                f"brought up to date: {error}"
+            ) from error
 
 
 def _study_of(row: Mapping[str, Any]) -> Study:

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from market_data.types import Document, Market, Outcome, PricePoint
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
 
 TABLE = {Market: "markets", Outcome: "outcomes", PricePoint: "prices", Document: "documents"}
 """Which table keeps what."""

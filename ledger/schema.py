@@ -1,5 +1,6 @@
 """Numbered migrations: plain SQL files, each applied in one transaction and recorded with its hash."""
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Sequence
@@ -8,8 +9,8 @@ from importlib.resources import files
 
 import duckdb
 
-from ledger.database import transaction
-from ledger.errors import LedgerError, LedgerTooNew
+from coordeval.ledger.database import transaction
+from coordeval.ledger.errors import LedgerError, LedgerTooNew, NotALedger
 
 _RECORD = (
     "CREATE TABLE IF NOT EXISTS migrations "
@@ -31,7 +32,7 @@ class Migration:
 def load() -> list[Migration]:
     """The migrations of this version, in order: `ledger/migrations/NNNN_name.sql`."""
     found = []
-    for file in files("ledger").joinpath("migrations").iterdir():
+    for file in files("coordeval.ledger").joinpath("migrations").iterdir():
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):
             found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
     return sorted(found, key=lambda migration: migration.number)
@@ -40,6 +41,7 @@ def load() -> list[Migration]:
 def migrate(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration] | None = None) -> None:
     """Applies what is missing of `migrations` (default: this version's). One that fails leaves no trace of itself."""
     known = load() if migrations is None else migrations
+    check_ours(con)
     con.execute(_RECORD)
     applied = check(con, known)
     for migration in known[applied:]:
@@ -48,6 +50,23 @@ def migrate(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration] | No
             con.execute(
                 "INSERT INTO migrations VALUES (?, ?, ?, now())", [migration.number, migration.name, migration.sha256]
             )
+
+
+def check_ours(con: duckdb.DuckDBPyConnection) -> None:
+    """Raises NotALedger for a database that holds tables of something else; nothing of ours belongs into it."""
+    with contextlib.suppress(duckdb.CatalogException, duckdb.BinderException):
+        con.execute("SELECT sha256 FROM migrations LIMIT 0")  # a list of all columns takes 40 ms
+        return
+    query = (
+        "SELECT table_name, bool_or(column_name = 'sha256') FROM duckdb_columns() WHERE NOT internal GROUP BY ALL ORDER BY 1"
+    )
+    tables = dict(con.execute(query).fetchall())
+    if tables and not tables.get("migrations"):
+        shown = ", ".join(list(tables)[:5]) + (", ..." if len(tables) > 5 else "")
+        raise NotALedger(
+            f"{_name(con)} is a DuckDB database of something else (its tables: {shown}): give the path of a ledger, or one "
+            "that does not exist yet"
+        )
 
 
 def check(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration]) -> int:

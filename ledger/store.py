@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import duckdb
+import polars as pl
 
-from ledger.tables import Table, Tables
+from coordeval.ledger.tables import Table, Tables
 
-CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages")
+CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts")
 """What one cell leaves behind, all with the same forecast_id."""
 
 _FIXED = {
@@ -36,31 +37,52 @@ _LOCK_STUDIES = """
 
 def store(con: duckdb.DuckDBPyConnection, table: Table, rows: list[dict[str, Any]]) -> int:
     """Stores checked rows, returns how many changed anything. Of rows with one key the last counts (a draw: the first)."""
-    if not rows:
-        return 0
     if table.key:
         ordered = reversed(rows) if table.name == "draws" else rows
         rows = list({table.identity(row): row for row in ordered}.values())
-    con.register("incoming", table.frame(rows))
+    return store_frame(con, table, table.frame(rows))
+
+
+def store_frame(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> int:
+    """As `store`, for checked rows as columns of which no two have one key."""
+    if rows.is_empty():
+        return 0
+    con.register("incoming", rows)
     insert, revise = _statements(table)
     changed: int = con.execute(insert).fetchall()[0][0]
-    if revise and changed < len(rows):
+    if revise and changed < rows.height:
         changed += con.execute(revise).fetchall()[0][0]
     con.unregister("incoming")  # not after a failure: in an aborted transaction this raises, and would hide the reason
     return changed
 
 
 def store_cells(con: duckdb.DuckDBPyConnection, tables: Tables, cells: list[Mapping[str, Any]]) -> None:
-    """Stores cells ({table: checked rows}); a cell replaces everything that an earlier try at its forecast left behind."""
+    """Stores cells ({table: checked rows}); a cell replaces everything that an earlier try at its forecast left behind.
+
+    A forecast that was committed to before its outcome stays as it is, whatever comes.
+    """
     latest = {cell["forecasts"][0]["forecast_id"]: cell for cell in cells}
+    kept = con.execute(
+        "SELECT forecast_id FROM commitment_leaves WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))", [list(latest)]
+    )
+    for (forecast_id,) in kept.fetchall():
+        latest.pop(forecast_id, None)
+    rows = {name: [row for cell in latest.values() for row in cell.get(name, ())] for name in CELL_TABLES}
+    replace_cells(con, tables, {name: tables[name].frame(own) for name, own in rows.items() if own})
+
+
+def replace_cells(con: duckdb.DuckDBPyConnection, tables: Tables, rows: Mapping[str, pl.DataFrame]) -> None:
+    """Stores whole cells, none of them committed to and no two of one forecast, in place of what is there of them."""
+    forecast_ids = rows["forecasts"]["forecast_id"].to_list() if "forecasts" in rows else []
     there = con.execute(
-        "SELECT forecast_id FROM forecasts WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))", [list(latest)]
+        "SELECT forecast_id FROM forecasts WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))", [forecast_ids]
     )
     if retried := [forecast_id for (forecast_id,) in there.fetchall()]:
         for name in CELL_TABLES[1:]:
             con.execute(f"DELETE FROM {name} WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))", [retried])
     for name in CELL_TABLES:
-        store(con, tables[name], [row for cell in latest.values() for row in cell[name]])
+        if name in rows:
+            store_frame(con, tables[name], rows[name])
 
 
 def lock_studies(con: duckdb.DuckDBPyConnection) -> None:

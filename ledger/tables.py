@@ -3,14 +3,15 @@
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from ledger.errors import LedgerError, RowError
-from market_data.errors import choose
+from coordeval.ledger.errors import LedgerError, RowError
+from coordeval.market_data.errors import choose
+from coordeval.market_data.secrets import redacted
 
 Row = Mapping[str, Any]
 
@@ -22,7 +23,7 @@ def _text(value: Any) -> str:
         raise ValueError("it must be text (str, or UTF-8 bytes)")
     if not value.isascii():
         value.encode()  # refuses lone surrogates, which no file can hold
-    return value
+    return redacted(value)
 
 
 def _boolean(value: Any) -> bool:
@@ -43,6 +44,12 @@ def _time(value: Any) -> str:
     return value.astimezone(UTC).isoformat()
 
 
+def _day(value: Any) -> str:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise ValueError("it must be a date without a time of day")
+    return value.isoformat()
+
+
 def _integer(low: int, high: int) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -60,6 +67,7 @@ _TYPES: dict[str, tuple[Callable[[Any], Any], pl.DataType]] = {
     "INTEGER": (_integer(-(2**31), 2**31 - 1), pl.Int32()),
     "UTINYINT": (_integer(0, 255), pl.UInt8()),
     "TIMESTAMP WITH TIME ZONE": (_time, pl.String()),
+    "DATE": (_day, pl.String()),
 }
 """DuckDB type -> how a value is checked and made JSON, and the column it travels in."""
 

@@ -14,16 +14,18 @@ from typing import Any
 
 import duckdb
 
-from ledger import schema
-from ledger.database import BULK, PATIENCE, connected, transaction
-from ledger.errors import LedgerBusy, LedgerError, RowError, write_error
-from ledger.journal import Entry, Journal
-from ledger.lock import WriterLock
-from ledger.store import CELL_TABLES, lock_studies, store, store_cells
-from ledger.tables import Row, Tables
-
-_CELL = "cell"
-"""Table name of the journal entries that hold a whole cell."""
+from coordeval.agents.batching import OpenBatch
+from coordeval.ledger import schema
+from coordeval.ledger.batches import open_batches
+from coordeval.ledger.books import Books, books, spent_by_cell
+from coordeval.ledger.database import BULK, PATIENCE, connected, transaction
+from coordeval.ledger.errors import LedgerBusy, LedgerError, RowError, write_error
+from coordeval.ledger.journal import Entry, Journal
+from coordeval.ledger.lock import WriterLock
+from coordeval.ledger.merging import CELL, Part, merge, part_of
+from coordeval.ledger.place import check_one_name, made, true_path, unmade
+from coordeval.ledger.store import CELL_TABLES, lock_studies, store, store_cells
+from coordeval.ledger.tables import Row, Tables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,22 @@ class CellRows:
     tool_calls: Sequence[Row] = ()
     estimates: Sequence[Row] = ()
     messages: Sequence[Row] = ()
+    parts: Sequence[Row] = ()
+
+
+def checked_cell(tables: Tables, cell: CellRows) -> dict[str, list[dict[str, Any]]]:
+    """A cell's rows by table, as plain JSON. Raises RowError for a row that breaks a rule, or is another forecast's."""
+    forecast_id = cell.forecast.get("forecast_id")
+    rows: dict[str, list[dict[str, Any]]] = {"forecasts": [tables["forecasts"].row(cell.forecast)]}
+    for name in CELL_TABLES[1:]:
+        rows[name] = [tables[name].row({"forecast_id": forecast_id, **row}) for row in getattr(cell, name)]
+        for row in rows[name]:
+            if row["forecast_id"] != forecast_id:
+                raise RowError(
+                    f"table {name}: a row of forecast {row['forecast_id']!r} came with the cell of {forecast_id!r}; "
+                    "the rows of a cell have one forecast_id, so leave it out and it is filled in"
+                )
+    return rows
 
 
 class Ledger:
@@ -44,38 +62,47 @@ class Ledger:
     happens to the process.
     """
 
-    def __init__(self, path: Path, lock: WriterLock) -> None:
-        """Use `Ledger.open`."""
+    def __init__(self, path: Path, lock: WriterLock, folders: Sequence[Path] = ()) -> None:
+        """Use `Ledger.open`, which holds the lock. `folders` were made for it."""
         self.path = path
         self._lock = lock
+        self._folders = folders
+        self._fresh = not path.exists()
         self._commits = threading.RLock()
         self._flushed = time.monotonic()
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="ledger flush")
         self._flushing: Future[None] | None = None
-        with self._writing("what is in it stands"), connected(path) as con:
-            schema.migrate(con)
-            self._tables = Tables.of(con)
-        self._journal = Journal(path.with_name(f"{path.name}.journal"))
+        try:
+            with self._writing("what is in it stands"), connected(path) as con:
+                schema.migrate(con)
+                self._tables = Tables.of(con)
+            self._journal = Journal(path.with_name(f"{path.name}.journal"), ledger=path.stat().st_ino)
+        except BaseException:
+            if self._fresh:
+                path.unlink(missing_ok=True)
+            raise
         self._closed = False
 
     @classmethod
     def open(cls, path: str | Path, *, purpose: str) -> "Ledger":
         """Creates or opens the ledger, migrates it and moves in what a killed run left in the journal.
 
-        `purpose` is what a second writer is told. Raises LedgerLocked, LedgerTooNew, LedgerBusy or LedgerWriteError.
+        `purpose` is what a second writer is told. Raises LedgerLocked, LedgerTooNew, LedgerBusy or LedgerWriteError;
+        NotALedger for another file, and LedgerDamaged once for a journal of which something was lost.
         """
-        path = Path(path)
+        path = true_path(path)
+        check_one_name(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            folders = made(path.parent)
         except OSError as error:
             raise write_error(path, error, "nothing was begun") from error
         lock = WriterLock(path)
-        lock.acquire(purpose)
-        try:
-            ledger = cls(path, lock)
-        except BaseException:
-            lock.release()
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(unmade, folders)
+            lock.acquire(purpose)
+            undo.callback(lambda: lock.release(gone=not path.exists()))
+            ledger = cls(path, lock, folders)
+            undo.pop_all()
         try:
             ledger.flush()
         except BaseException:
@@ -87,7 +114,22 @@ class Ledger:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        """Closes it. What ended in an error before anything was stored leaves no ledger where there was none."""
+        if kind is None or not self._fresh or self._closed:
+            self.close()
+            return
+        gone = False
+        try:
+            self._flusher.shutdown()
+            self.flush()
+            if gone := self._holds_nothing():
+                self.path.unlink(missing_ok=True)
+        finally:
+            self._shut(gone=gone)
+
+    def _holds_nothing(self) -> bool:
+        with self._commits, connected(self.path) as con:
+            return not any(con.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchall() for name in self._tables)
 
     async def put(self, table: str, row: Row) -> None:
         """Returns once the row is on disk. For rows that cost money, such as `draws`."""
@@ -99,17 +141,8 @@ class Ledger:
 
     async def put_cell(self, cell: CellRows) -> None:
         """Returns once the whole cell is on disk. It replaces every earlier row of the same forecast_id."""
-        forecast_id = cell.forecast.get("forecast_id")
-        rows: dict[str, list[dict[str, Any]]] = {"forecasts": [self._tables["forecasts"].row(cell.forecast)]}
-        for name in CELL_TABLES[1:]:
-            rows[name] = [self._tables[name].row({"forecast_id": forecast_id, **row}) for row in getattr(cell, name)]
-            for row in rows[name]:
-                if row["forecast_id"] != forecast_id:
-                    raise RowError(
-                        f"table {name}: a row of forecast {row['forecast_id']!r} came with the cell of {forecast_id!r}; "
-                        "the rows of a cell have one forecast_id, so leave it out and it is filled in"
-                    )
-        await self._journal.put(_CELL, str(forecast_id), rows)
+        rows = checked_cell(self._tables, cell)
+        await self._journal.put(CELL, str(cell.forecast.get("forecast_id")), rows)
 
     def write(self, table: str, rows: Iterable[Row]) -> int:
         """`write_all` for one table; returns how many rows were new or different."""
@@ -129,6 +162,8 @@ class Ledger:
             name: [self._tables[name].row({**now, **row} if name == "outcomes" else row) for row in given]
             for name, given in rows.items()
         }
+        if not any(checked.values()):
+            return dict.fromkeys(checked, 0)
         with self._commits, self._writing("nothing of this write was stored"):
             if not any(self._tables[name].indexed for name in checked):
                 with contextlib.suppress(duckdb.OutOfMemoryException):  # such as an update of very many rows
@@ -142,6 +177,40 @@ class Ledger:
                 lock_studies(con)
         return changed
 
+    @contextlib.contextmanager
+    def beside(self, database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction on the ledger with another DuckDB file, closed and called `said`, attached for reading beside it.
+
+        For rows in bulk that somebody else has checked: what SQL writes here is held to the schema's constraints alone, all
+        of it is stored or nothing, and `recorded_at` and the keys are the caller's.
+        """
+        self._check_open()
+        self.flush()
+        with self._commits, self._writing("nothing of this write was stored"), connected(self.path) as con:
+            quoted = str(database).replace("'", "''")
+            con.execute(f"ATTACH '{quoted}' AS said (READ_ONLY)")
+            with transaction(con):
+                yield con
+
+    def merge(self, entries: Sequence[tuple[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        """As `merge_parts`, for entries as they were put: (table or "cell", checked row or rows)."""
+        return self.merge_parts([self.part(entries)])
+
+    def part(self, entries: Sequence[tuple[str, Any]]) -> Part:
+        """Entries as `merge_parts` takes them."""
+        return part_of(self._tables, entries)
+
+    def merge_parts(self, parts: Sequence[Part]) -> dict[str, list[dict[str, Any]]]:
+        """Stores what other processes made and put, in one transaction.
+
+        Gives back what was new, in short: rows of `forecasts` and of `draws`. The same again, or in another order, changes
+        nothing: of two rows of a forecast the later made one stays, and an attempt whose end is known does not become one
+        under way.
+        """
+        self.flush()
+        with self._commits, self._writing("nothing of it was stored"), connected(self.path) as con, transaction(con):
+            return merge(con, self._tables, parts)
+
     def flush(self, *, wait: float = PATIENCE) -> None:
         """Moves what the journal holds into DuckDB, group by group; raises LedgerBusy if readers hold the file for `wait` s.
 
@@ -149,13 +218,18 @@ class Ledger:
         """
         self._check_open()
         with self._commits:
-            if self._journal.pending:
+            if self._journal.pending or self._journal.damage:
                 kept = f"{self._journal.pending} entries are safe in {self._journal.path.name}"
                 with self._writing(kept), connected(self.path, wait=wait) as con:
+                    moved = 0
                     for last, entries in self._journal.groups(self._journal.last):
                         with transaction(con):
                             self._move(con, entries)
-                        self._journal.truncate(last)
+                        moved = last
+                # Not before: as long as DuckDB has the file open, what was committed may stand in its log alone, and DuckDB
+                # takes a log that was cut for one that ends there.
+                self._journal.truncate(moved)
+                self._journal.tell_damage()
             self._flushed = time.monotonic()
 
     def flush_if_due(self, seconds: float = 2.0) -> None:
@@ -181,9 +255,34 @@ class Ledger:
             parameters.append(list(replicates))
         return {draw_id: (reply, payer) for draw_id, reply, payer in self._ask(query, parameters)}
 
+    def drawn_alike(self, market_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Of each of these markets that has any: the markets whose stored draws it may be handed.
+
+        They are itself, and those of which a view with the same facts and moment is stored: byte for byte the same requests
+        have the same draws, whichever market they were asked for.
+        """
+        query = """
+            WITH own AS (SELECT DISTINCT unnest(?::VARCHAR[]) AS market_id),
+            drawn AS (SELECT DISTINCT market_id FROM draws),
+            seen AS (SELECT DISTINCT market_id, as_of, md5(facts) AS facts FROM views)
+            SELECT market_id, market_id FROM own SEMI JOIN drawn USING (market_id)
+            UNION
+            SELECT a.market_id, b.market_id FROM seen a SEMI JOIN own USING (market_id)
+                JOIN seen b USING (as_of, facts) SEMI JOIN drawn ON drawn.market_id = b.market_id
+            ORDER BY ALL
+        """
+        found: dict[str, list[str]] = {}
+        for own, other in self._ask(query, [list(market_ids)]):
+            found.setdefault(own, []).append(other)
+        return found
+
     def known_forecasts(self, forecast_ids: Iterable[str]) -> dict[str, tuple[str, bool]]:
-        """forecast_id -> (status, retryable) of those that are stored."""
-        query = "SELECT forecast_id, status, retryable FROM forecasts WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))"
+        """forecast_id -> (status, retryable) of those that are stored; none that was committed to is made again."""
+        query = (
+            "SELECT forecast_id, status, retryable AND forecast_id NOT IN "
+            "(SELECT forecast_id FROM commitment_leaves WHERE forecast_id IS NOT NULL) "
+            "FROM forecasts WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))"
+        )
         return {
             forecast_id: (status, retryable) for forecast_id, status, retryable in self._ask(query, [list(forecast_ids)])
         }
@@ -197,13 +296,27 @@ class Ledger:
         rows = self._ask(query.format(", ".join(columns)), [ids], BULK) if ids else []
         return {row["market_id"]: row for row in (dict(zip(columns, values, strict=True)) for values in rows)}
 
+    def books(self, study_id: str) -> Books:
+        """What was paid, and what may have been, for the sake of this study's forecasts."""
+        self.flush()
+        with self._commits, connected(self.path) as con:
+            return books(con, study_id)
+
+    def open_batches(self, study_id: str) -> list[OpenBatch]:
+        """Batches that earlier runs of this study sent, and of which replies are missing."""
+        self.flush()
+        with self._commits, connected(self.path) as con:
+            return open_batches(con, study_id)
+
+    def spent_by_cell(self, study_id: str) -> dict[str, tuple[str, int]]:
+        """forecast_id -> (configuration, millionths of a dollar paid for its sake, or perhaps charged); those with any."""
+        self.flush()
+        with self._commits, connected(self.path) as con:
+            return spent_by_cell(con, study_id)
+
     def spent_micro_usd(self, study_id: str) -> int:
         """What the draws paid for by this study's forecasts cost; draws whose price is not known are not in the sum."""
-        query = (
-            "SELECT coalesce(sum(micro_usd), 0)::BIGINT FROM draws "
-            "WHERE payer IN (SELECT forecast_id FROM cells WHERE study_id = ?)"
-        )
-        return int(self._ask(query, [study_id])[0][0])
+        return self.books(study_id).paid_micro_usd
 
     def close(self) -> None:
         """Moves what is left and gives up the lock. Where readers hold the file for PATIENCE s, LedgerBusy names them."""
@@ -215,11 +328,13 @@ class Ledger:
         finally:
             self._shut()
 
-    def _shut(self) -> None:
+    def _shut(self, *, gone: bool = False) -> None:
         self._closed = True
         self._flusher.shutdown()
         self._journal.close()
-        self._lock.release()
+        self._lock.release(gone=gone)
+        if gone:
+            unmade(self._folders)
 
     def _ask(
         self, query: str, parameters: list[Any], settings: Mapping[str, str | int] = MappingProxyType({})
@@ -232,7 +347,7 @@ class Ledger:
         rows: dict[str, list[dict[str, Any]]] = {}
         for entry in entries:
             rows.setdefault(entry.table, []).append(entry.row)
-        if cells := rows.pop(_CELL, None):
+        if cells := rows.pop(CELL, None):
             store_cells(con, self._tables, list(cells))
         for table, own in rows.items():
             store(con, self._tables[table], own)

@@ -1,8 +1,20 @@
 """The one error family of the project: the command line prints these without a traceback."""
 
+from typing import Any
+
 
 class CoordevalError(Exception):
-    """A problem that the user can mend. The message names the item, the value, the rule and the fix."""
+    """A problem that the user can mend. The message names the item, the value, the rule and the fix.
+
+    Every one can be copied and sent to another process, whatever its constructor wants: it is made from what it holds.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[CoordevalError], args: tuple[Any, ...]) -> CoordevalError:
+    return kind.__new__(kind, *args)
 
 
 class DataError(CoordevalError, ValueError):

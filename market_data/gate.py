@@ -1,19 +1,24 @@
 """The one gate between sources and anything that an agent can see.
 
-A price or document passes only if the moment from which it was knowable is known and is not later than the as-of time.
+A price or document passes only if the moment from which it was knowable is known and is not later than the as-of time. So
+does the market's own text, but that a study may show one whose age is not known (`market_data.texts`).
 What is refused is kept with its reason, so that a run can say how much it held back.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.price_at import PREFERENCE
-from market_data.types import Document, Market, PricePoint, utc
+import orjson
+
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.price_at import PREFERENCE
+from coordeval.market_data.texts import UndatedText, admitted
+from coordeval.market_data.types import Document, Market, PricePoint, utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +79,9 @@ class MarketView:
         documents: Iterable[Document],
         *,
         max_price_age: timedelta | None = None,
+        undated_text: UndatedText = "show",
     ) -> None:
-        self.market = market
+        """`undated_text`: what is shown of a text not shown to have been known at as-of; later additions never are."""
         self.max_price_age = max_price_age
         self.as_of = utc(as_of, f"market {market.id}, as-of time")
         if market.opened_at is not None and self.as_of < market.opened_at:
@@ -84,9 +90,30 @@ class MarketView:
                 f"({market.opened_at.isoformat()}); choose a later one"
             )
         gate = Gate(self.as_of)
+        self.market, held = admitted(market, self.as_of, undated_text)
+        gate.refusals += [Refusal("text", item, reason) for item, reason in held]
         self.prices: Sequence[Any] = gate.admit("price", self._own("price", prices))
         self.documents: Sequence[Document] = gate.admit("document", self._own("document", documents))
         self.refusals: Sequence[Refusal] = tuple(gate.refusals)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: items as JSON, which takes a tenth of the time that pickling each of them would."""
+        state = dict(self.__dict__)
+        for name, kind in _ITEMS.items():
+            if state[name] and all(type(item) is kind for item in state[name]):
+                with suppress(orjson.JSONEncodeError):  # a text that no JSON can hold goes as it is
+                    state[name] = orjson.dumps(state[name])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name, kind in _ITEMS.items():
+            if isinstance(packed := state[name], bytes):
+                items = orjson.loads(packed)
+                for item in items if name != "refusals" else ():
+                    item["knowable_at"] = datetime.fromisoformat(item["knowable_at"])
+                made = [kind(**item) for item in items]
+                setattr(self, name, tuple(made) if name == "refusals" else made)
 
     def _own(self, kind: str, items: Iterable[Any]) -> Iterable[Any]:
         """Refuses to build a view of one market from what belongs to another: that is a mistake, not a late item."""
@@ -108,6 +135,13 @@ class MarketView:
         return None if too_old else last
 
     @cached_property
+    def opening(self) -> str:
+        """The facts and the moment that every request about this market begins with, as text: two markets with different
+        ones share no request."""
+        facts = self.market.known_at_opening()
+        return repr((self.as_of.isoformat(), sorted((name, str(value)) for name, value in facts.items())))
+
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 of all that an agent could learn here: part of every forecast's identity."""
         digest = hashlib.sha256(b"market-view/1")
@@ -121,3 +155,6 @@ class MarketView:
         for document in self.documents:
             digest.update(document.id.encode())
         return digest.hexdigest()
+
+
+_ITEMS: dict[str, type[Any]] = {"prices": PricePoint, "documents": Document, "refusals": Refusal}

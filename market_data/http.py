@@ -4,8 +4,13 @@ A status of 200 proves nothing: data-api.polymarket.com answers a burst with `{"
 both with 200. So a body is read and checked inside the retried step, and what cannot be mended by another try ends
 in a FetchError that names the URL, what came, the rule and the fix. Whether the answer is about the thing that
 was asked for, only the caller can check; it does so in the function that it hands to `get`.
+
+Every read has a limit (`Patience`): of bytes, packed and unpacked, and of seconds in all; no redirect is followed. A body
+that comes the same again and again is not asked for to the last try.
 """
 
+import asyncio
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from contextlib import nullcontext
@@ -17,19 +22,23 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import httpx
-import orjson
 import stamina
 from aiolimiter import AsyncLimiter
 
-from market_data.errors import CoordevalError
+from coordeval.market_data.bodies import PACKED, TooManyBytes, Unreadable, json_value, whole
+from coordeval.market_data.errors import CoordevalError
 
 T = TypeVar("T")
 Params = Iterable[tuple[str, str]]
 """Pairs, not a mapping: a parameter may be repeated."""
 
+STAND_IN = "x-coordeval-stand-in"
+"""The header by which a stand-in says that what it serves is made up."""
 TRY_LATER = frozenset({408, 425, 429})
 """Statuses below 500 that another try may mend."""
 _EXCERPT = 200
+_SAME = 3
+"""Tries after which an answer that is the same each time is taken for the server's last word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,10 @@ class Patience:
     """A server that asks for a longer wait is not kept waiting for: the request fails, and says so."""
     timeout: float = 30.0
     """Of one try: connecting, and each read."""
+    answer: float = 120.0
+    """Of one try from its request to the last byte, however steadily it drips."""
+    most_bytes: int = 64 * 2**20
+    """Of one body, as it is sent and as it is unpacked. The largest known answer, a page of 1,000 markets, has 4 MB."""
 
 
 class FetchError(CoordevalError):
@@ -71,14 +84,24 @@ class FetchError(CoordevalError):
         self.status = status
 
 
-class BadAnswer(CoordevalError):
-    """An answer that another try may mend. `kind` is what is counted, `wait` what the server asked for (seconds)."""
+class TooLarge(FetchError):
+    """An answer beyond the limit of bytes; it would be as large the next time."""
 
-    def __init__(self, kind: str, message: str, *, status: int | None = None, wait: float | None = None) -> None:
+
+class BadAnswer(CoordevalError):
+    """An answer that another try may mend. `kind` is what is counted, `wait` what the server asked for (seconds).
+
+    `same`: where this comes again, another try mends nothing; it is not asked for more than three times.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, status: int | None = None, wait: float | None = None, same: str = ""
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.status = status
         self.wait = wait
+        self.same = same
 
 
 class HttpClient:
@@ -98,12 +121,14 @@ class HttpClient:
         self.patience = patience or Patience()
         self.requests = 0
         self.failed: Counter[str] = Counter()
+        self.stand_in = False
+        """True once an answer said of itself that it is made up."""
         self._limiters: dict[str, AsyncLimiter] = {}
         self._client = httpx.AsyncClient(
             transport=transport,
             http2=find_spec("h2") is not None,
             timeout=self.patience.timeout,
-            headers={"User-Agent": user_agent(contact), "Accept": "application/json"},
+            headers={"User-Agent": user_agent(contact), "Accept": "application/json", "Accept-Encoding": PACKED},
         )
 
     async def __aenter__(self) -> "HttpClient":
@@ -124,8 +149,12 @@ class HttpClient:
         *,
         read: Callable[[httpx.Response], T],
         accept: Container[int] = (200,),
+        most_bytes: int | None = None,
     ) -> T:
-        """What `read` makes of an answer whose status is in `accept`. Raises FetchError."""
+        """What `read` makes of an answer whose status is in `accept`. `most_bytes`: less than patience allows.
+
+        Raises FetchError; TooLarge where the body is longer than that.
+        """
         url = httpx.URL(service.base_url.rstrip("/") + path, params=list(params) or None)
         patience = self.patience
         retries = stamina.retry_context(
@@ -136,12 +165,23 @@ class HttpClient:
             wait_max=patience.wait_max,
             wait_jitter=patience.wait_jitter,
         )
-        tries = 0
+        tries, came = 0, Counter[str]()
         try:
             async for attempt in retries:
                 with attempt:
                     tries = attempt.num
-                    return read(await self._ask(service, url, accept))
+                    try:
+                        return read(await self._ask(service, url, accept, most_bytes or patience.most_bytes))
+                    except BadAnswer as error:
+                        came[error.same] += 1
+                        if error.same and came[error.same] >= _SAME:
+                            self.failed[error.kind] += 1
+                            raise FetchError(
+                                f"{service.name}: {url} answered the same {_SAME} times: {error}; it will be the same each "
+                                f"time, so look at what {service.base_url} serves there",
+                                error.status,
+                            ) from error
+                        raise
         except BadAnswer as error:
             raise FetchError(
                 f"{service.name}: {url} failed {tries} times, at last with: {error}; look whether {service.base_url} works, "
@@ -156,14 +196,25 @@ class HttpClient:
         self.failed[error.kind] += 1
         return True if error.wait is None else error.wait
 
-    async def _ask(self, service: Service, url: httpx.URL, accept: Container[int]) -> httpx.Response:
+    async def _ask(self, service: Service, url: httpx.URL, accept: Container[int], most: int) -> httpx.Response:
         async with self._limiter(service, url) or nullcontext():
             self.requests += 1
+        longest = self.patience.answer
         try:
-            response = await self._client.get(url)
-        except httpx.RequestError as error:  # refused, timed out, cut in the middle, wrongly compressed
+            async with asyncio.timeout(longest), self._client.stream("GET", url) as streamed:
+                response = await _received(streamed, most)
+        except TooManyBytes as error:
+            raise TooLarge(
+                f"{service.name}: {url} was not read to its end: {error}; it would be as long the next time"
+            ) from error
+        except TimeoutError as error:
+            problem = f"the answer was not complete after {longest:g} s, the limit for one answer"
+            raise BadAnswer("slow", problem, same="slow") from error
+        except Unreadable as error:
+            raise BadAnswer("cut body", str(error), same=str(error)) from error
+        except httpx.RequestError as error:  # refused, timed out, cut in the middle
             raise BadAnswer(type(error).__name__, f"{type(error).__name__}: {error}") from error
-        del response.stream  # it points back at the response: a circle that keeps every body until the collector runs
+        self.stand_in = self.stand_in or STAND_IN in response.headers
         if response.status_code in accept:
             return response
         return self._refuse(service, url, response)
@@ -171,9 +222,10 @@ class HttpClient:
     def _refuse(self, service: Service, url: httpx.URL, response: httpx.Response) -> httpx.Response:
         status, body = response.status_code, excerpt(response.content)
         if status not in TRY_LATER and status < 500:
+            to = f" and redirects to {response.headers.get('location', 'nowhere'):.200}, which is not followed"
             raise FetchError(
-                f"{service.name}: {url} answered {status}: {body}; this request is refused however often it is sent, "
-                "so check its parameters and the base URL",
+                f"{service.name}: {url} answered {status}{to if response.has_redirect_location else ''}: {body}; this "
+                "request is refused however often it is sent, so check its parameters and the base URL",
                 status,
             )
         wait = retry_after(response.headers.get("retry-after"))
@@ -194,20 +246,46 @@ class HttpClient:
         return self._limiters[url.netloc.decode()]
 
 
+async def _received(streamed: httpx.Response, most: int) -> httpx.Response:
+    """The response with its body read and unpacked. Raises TooManyBytes, Unreadable, and what httpx raises."""
+    headers = streamed.headers
+    if streamed.is_stream_consumed:  # a server in this process that handed over a body which was whole already
+        content = streamed.content
+        if len(content) > most:
+            raise TooManyBytes(f"its body is longer than the limit of {most:,} bytes")
+    else:
+        declared = headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:20]) > most:
+            raise TooManyBytes(f"it announces {declared:.20} bytes, the limit is {most:,}")
+        content = await whole(streamed.aiter_raw(), headers.get("content-encoding", ""), most)
+    kept = [(name, value) for name, value in headers.multi_items() if name not in _OF_THE_WIRE]
+    return httpx.Response(streamed.status_code, headers=kept, content=content, request=streamed.request)
+
+
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
 def json_of(response: httpx.Response) -> Any:
     """The JSON body. Raises BadAnswer for HTML, for a cut body and for an object that holds an `error`."""
     status = response.status_code
     if "html" in response.headers.get("content-type", ""):
         raise BadAnswer("html", f"status {status} with an HTML page: {excerpt(response.content)}", status=status)
     try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError as error:
+        body = json_value(response.content)
+    except ValueError as error:
         problem = f"status {status} with {len(response.content)} bytes that are not JSON ({error})"
-        raise BadAnswer("cut body", problem, status=status) from error
+        digest = hashlib.sha256(response.content).hexdigest()
+        raise BadAnswer("cut body", problem, status=status, same=digest) from error
     if isinstance(body, dict) and body.get("error"):
         problem = f"status {status} with an error in the body: {excerpt(response.content)}"
         raise BadAnswer("error in body", problem, status=status)
     return body
+
+
+def on_this_machine(base_url: str | None) -> bool:
+    """True of a loopback address: no venue is there, so what it serves is made up."""
+    host = httpx.URL(base_url).host if base_url else ""
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host == "::1"
 
 
 def retry_after(value: str | None) -> float | None:

@@ -7,6 +7,7 @@ asking for it says why. A file is loaded when it is named, so its fault is an er
 import hashlib
 import importlib.util
 import inspect
+import linecache
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from market_data.errors import CoordevalError, choose
+from coordeval.market_data.errors import CoordevalError, choose
 
 T = TypeVar("T")
 
@@ -57,8 +58,10 @@ def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, 
         try:
             cls = points[0].load()
             check(cls, name)
-        except (Exception, SystemExit) as error:
-            quarantined[name] = f"{points[0].value}: {type(error).__name__}: {error}"
+        except BaseException as error:  # foreign code may raise anything; a real Ctrl-C is not its to raise
+            if isinstance(error, KeyboardInterrupt) and not _raised_by_itself(error):
+                raise
+            quarantined[name] = f"{points[0].value}: {_said(error)}"
         else:
             classes[name] = cls
     return classes, quarantined
@@ -80,9 +83,11 @@ def from_file(path: Path, *, wanted: Callable[[Any], bool], what: str, check: Ca
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[module_name]
-        raise PluginError(f"plugin file {path} cannot be loaded: {type(error).__name__}: {error}") from error
+        if isinstance(error, KeyboardInterrupt) and not _raised_by_itself(error):
+            raise
+        raise PluginError(f"plugin file {path} cannot be loaded: {_said(error)}") from error
     own = [value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module_name]
     found = [cls for cls in own if wanted(cls)]
     if not found:
@@ -92,4 +97,23 @@ def from_file(path: Path, *, wanted: Callable[[Any], bool], what: str, check: Ca
             check(cls, getattr(cls, "name", cls.__name__))
         except CoordevalError as error:
             raise PluginError(f"plugin file {path}: {error}") from error
+        except Exception as error:
+            raise PluginError(f"plugin file {path}: {cls.__name__} cannot be read: {_said(error)}") from error
     return found
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__} (its text cannot be had)"
+
+
+def _raised_by_itself(error: BaseException) -> bool:
+    """Whether a `raise` in its source raised it: a signal raises between two lines of whatever runs."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    return linecache.getline(last.tb_frame.f_code.co_filename, last.tb_lineno).strip().startswith("raise")

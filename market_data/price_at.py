@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from market_data.errors import DataError
-from market_data.types import PriceKind, PricePoint, utc
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.types import PriceKind, PricePoint, utc
 
 PREFERENCE: dict[PriceKind, int] = {"mid": 4, "simulated": 3, "last_trade": 2, "unstated": 1, "trade_vwap": 0}
 """Which of two prices of the same moment is taken: a quote before a trade before an average, then the higher one."""

@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 
 import polars as pl
 
-from market_data.errors import DataError, choose
+from coordeval.market_data.errors import DataError, choose
 
 Allocation = Literal["proportional", "equal"]
 

@@ -20,10 +20,9 @@ from math import isfinite, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy.special import expit, logit, ndtr
 
-from market_data.errors import DataError
-from market_data.types import Document, Market, Outcome, PricePoint
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
 
 SIGNAL = re.compile(r"index for YES stands at ([01]\.\d+)")
 """How a document states its signal, a probability of YES: the sentence that a simulated agent looks for."""
@@ -173,6 +172,15 @@ class SimulatedWorld:
             event += 1
         return records[: self.count]
 
+    @property
+    def _family(self) -> str:
+        """What the ids of this world's markets begin with."""
+        return f"sim-{self.seed}"
+
+    def _timed(self, number: int, event: _Event) -> _Event:
+        """When event `number` opens and closes; a world with a clock says otherwise."""
+        return event
+
     def _random(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream, number)))
 
@@ -185,7 +193,7 @@ class SimulatedWorld:
         place = "".join(part[random.integers(len(part))] for part in (_HEADS, _MIDDLES, _TAILS))
         close = int(random.integers(40, 121)) * _DAY
         event = _Event(
-            id=f"sim-{self.seed}-e{number + 1:04d}",
+            id=f"{self._family}-e{number + 1:04d}",
             category=category,
             place=place,
             subject=subject.format(place),
@@ -194,7 +202,10 @@ class SimulatedWorld:
             as_of_minute=round(close * random.uniform(0.5, 0.8)),
             close_minute=close,
         )
-        early_end = int(random.integers(event.as_of_minute + 4 * _DAY, close + 1))
+        from scipy.special import expit, ndtr  # here, and so below: 0.3 s that who only reads a ledger need not wait
+
+        event = self._timed(number, event)
+        early_end = int(random.integers(event.as_of_minute + 4 * _DAY, event.close_minute + 1))
 
         indices = range(first_index, first_index + size)
         streams = [self._random(_MARKET, index) for index in indices]
@@ -208,7 +219,7 @@ class SimulatedWorld:
             for stream, latent in zip(streams, latents, strict=True)
         ]
         outcomes = [yes != self.flipped for yes in drawn]
-        end = early_end if any(outcomes) else close
+        end = early_end if any(outcomes) else event.close_minute
         return [
             self._build_market(event, position, index, streams[position], latents[position], outcomes[position], end)
             for position, index in enumerate(indices)
@@ -217,7 +228,9 @@ class SimulatedWorld:
     def _build_market(
         self, event: _Event, position: int, index: int, stream: np.random.Generator, latent: float, yes: bool, end: int
     ) -> _Record:
-        market_id = f"sim-{self.seed}-{index:04d}"
+        from scipy.special import expit
+
+        market_id = f"{self._family}-{index:04d}"
         close = event.opened_at + timedelta(minutes=event.close_minute)
         market = Market(
             id=market_id,
@@ -225,6 +238,7 @@ class SimulatedWorld:
             event_id=event.id,
             simulated=True,
             reference_time=event.opened_at + timedelta(minutes=event.as_of_minute),
+            text_known_at=event.opened_at,  # made for the opening
             question=f"Will {event.subject} {event.variants[position]} by {close:%Y-%m-%d}?",
             description=(
                 "Simulated market: every name and event in it is invented. It resolves YES if official records show that "
@@ -326,6 +340,8 @@ def _evidence(
 
 def _path_after(level: float, as_of: int, end: int, yes: bool, later: np.random.Generator) -> list[tuple[int, float]]:
     """(minute, logit price) from after as-of until the market ends: a noisy walk to a near-certain price."""
+    from scipy.special import logit
+
     target = float(logit(0.985 if yes else 0.015))
     times = np.sort(later.integers(as_of + 1, end, size=_PRICES_AFTER - 1))
     noise = 0.3 * later.standard_normal(_PRICES_AFTER - 1)

@@ -12,12 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import orjson
-import stamina
 
-from market_data.errors import CoordevalError, DataError
-from market_data.types import Document, Market, Outcome, PricePoint
+from coordeval.market_data.errors import CoordevalError, DataError
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
 
 NAME = "coordination-traces-100"
 REPOSITORY = "https://raw.githubusercontent.com/ForesightFlow/datasets/main/coordination-traces-100"
@@ -92,6 +90,9 @@ def _checked(content: bytes, name: str, where: str, fix: str) -> bytes:
 
 
 def _download(base_url: str, name: str) -> bytes:
+    import httpx  # who reads what is here already need not wait for it
+    import stamina
+
     url = f"{base_url.rstrip('/')}/{name}"
     fix = f"with a copy at hand, run `coordeval import {NAME} PATH`"
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from market_data.errors import DataError
+from coordeval.market_data.errors import DataError
 
 PriceKind = Literal["mid", "last_trade", "trade_vwap", "simulated", "unstated"]
 """`unstated`: the venue gives a price without saying what it is."""
@@ -57,6 +57,8 @@ class Market:
     reference_time: datetime | None = _internal(default=None)
     """The as-of time that the source itself proposes, if it has one."""
     url: str = _internal(default="")
+    text_known_at: datetime | None = _internal(default=None)
+    """From when question, description and category are known to have read so: see `market_data.texts`. None: not known."""
     question: str = _at_opening()
     description: str = _at_opening(default="")
     category: str = _at_opening(default="")
@@ -68,7 +70,7 @@ class Market:
         for name in ("id", "source", "event_id", "question"):
             if not getattr(self, name).strip():
                 raise DataError(f"market {self.id or '(without id)'}: {name} is empty; every market needs one")
-        for name in ("reference_time", "opened_at", "scheduled_close"):
+        for name in ("reference_time", "text_known_at", "opened_at", "scheduled_close"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, utc(value, f"market {self.id}, {name}"))
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-import analysis
+from coordeval import analysis
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "analysis.md").read_text()
 ROWS = re.findall(r"^\|[^|]*\| (\[`.*?) \|", PAGE, re.MULTILINE)
-NAMED = {name: re.search(r"analysis/(\w+)\.py", row).group(1) for row in ROWS for name in re.findall(r"`(\w+)`", row)}
+NAMED = {
+    name: re.search(r"analysis/([\w/]+)\.py", row).group(1).replace("/", ".")
+    for row in ROWS
+    for name in re.findall(r"`(\w+)`", row)
+}
 
 
 def test_every_public_function_is_on_the_page_and_nothing_else():
@@ -20,7 +24,7 @@ def test_every_public_function_is_on_the_page_and_nothing_else():
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_function_is_in_the_module_that_its_row_links_to(name):
-    assert getattr(analysis, name).__module__ == f"analysis.{NAMED[name]}"
+    assert getattr(analysis, name).__module__ == f"coordeval.analysis.{NAMED[name]}"
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"`([A-Z]\w+[a-z]\w*)`", PAGE))))

@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.pulling import pull_markets
-from ledger import Ledger, read
-from market_data.http import Patience
-from market_data.venues import Query
+from coordeval.flows.cli.main import app
+from coordeval.flows.markets.pulling import pull_markets
+from coordeval.ledger import Ledger, read
+from coordeval.market_data.http import Patience
+from coordeval.market_data.venues import Query
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "sources.md").read_text()
 [SOURCE] = [b for b in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if b.startswith("# almanac.py")]

@@ -1,41 +1,21 @@
 """What the README shows works as it is written there."""
 
-import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from flows.cli import app
-from flows.run import Steps, run_steps
-from flows.study import load_study
-from ledger import read
+from coordeval.flows.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def block(language: str, first_line: str) -> str:
-    [found] = [b for b in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if b.startswith(first_line)]
-    return found
-
-
-async def test_the_configuration_and_the_study_of_the_readme_run(tmp_path: Path):
-    (tmp_path / "my_configuration.py").write_text(block("python", "# my_configuration.py"))
-    (tmp_path / "my-study.toml").write_text(block("toml", "# my-study.toml"))
-    loaded = load_study(tmp_path / "my-study.toml")
-    page = await run_steps(loaded, tmp_path / "l.duckdb", Console(file=io.StringIO()), Steps("my-study"))
-    assert page.is_file()
-    answered = "SELECT count(*) FROM forecasts WHERE configuration = 'second_look' AND status = 'answered'"
-    assert read(tmp_path / "l.duckdb").query(answered).item() == 40
-
-
 @pytest.mark.parametrize(
-    "command", sorted(set(re.findall(r"^\.venv/bin/coordeval ([a-z]+(?: new)?)", README, re.MULTILINE)))
+    "command", sorted(set(re.findall(r"^\.venv/bin/coordeval ([a-z-]+(?: new)?)", README, re.MULTILINE)))
 )
 def test_every_command_of_the_readme_exists(command: str):
     assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
@@ -54,7 +34,7 @@ def test_every_file_of_the_readme_exists(path: tuple[str, str]):
 
 
 def test_errors_are_one_message_without_a_traceback(tmp_path: Path):
-    command = [sys.executable, "-m", "flows", "run", str(tmp_path / "absent.toml")]
+    command = [sys.executable, "-m", "coordeval", "run", str(tmp_path / "absent.toml")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")

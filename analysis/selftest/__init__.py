@@ -5,10 +5,10 @@ says what is tried in one world, `running` runs many, `verdicts` judges the coun
 does not import it.
 """
 
-from analysis.selftest.benches import BENCHES, Check, Task
-from analysis.selftest.running import FULL, QUICK, Plan, SelfTest, selftest
-from analysis.selftest.verdicts import TOLERANCE, Row, failures
-from analysis.selftest.writing import coverage, grouped, page, record
+from coordeval.analysis.selftest.benches import BENCHES, Check, Task
+from coordeval.analysis.selftest.running import FULL, QUICK, Plan, SelfTest, selftest
+from coordeval.analysis.selftest.verdicts import TOLERANCE, Row, failures
+from coordeval.analysis.selftest.writing import coverage, grouped, page, record
 
 __all__ = [
     "BENCHES",

@@ -13,24 +13,29 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 from scipy.optimize import brentq
+from scipy.special import stdtr
 
-from analysis.bootstrap import bootstrap
-from analysis.comparisons import comparisons
-from analysis.compute_matched import Curve, compute_matched
-from analysis.coordination import anchoring, coordination
-from analysis.frontier import frontier, hypervolume
-from analysis.grid import PRICE as MARKET
-from analysis.nulls import nulls as component_nulls
-from analysis.planning_power import power
-from analysis.pooling import pooling
-from analysis.predictions import Prediction, verdicts
-from analysis.selftest import truth
-from analysis.selftest.talk import AGENTS, PARAMETERS, STRUCTURES, estimates, openings, talk
-from analysis.selftest.talk_truth import talked
-from analysis.selftest.worlds import FORECASTERS, PRICE, REGIMES, Forecaster, Regime, as_scored, draw, frame
-from analysis.sequential import sequences
-from analysis.tracking import tracking
-from analysis.variance import variance
+from coordeval.analysis.base.events import clustered_error
+from coordeval.analysis.base.grid import PRICE as MARKET
+from coordeval.analysis.base.resampling import PLAIN, Resamples, interval
+from coordeval.analysis.cost.compute_matched import Curve, compute_matched
+from coordeval.analysis.cost.frontier import frontier, hypervolume
+from coordeval.analysis.differences.comparisons import comparisons, paired
+from coordeval.analysis.differences.predictions import Prediction, verdicts
+from coordeval.analysis.differences.sequential import sequences
+from coordeval.analysis.differences.sign_flips import sign_flip
+from coordeval.analysis.plan.power import power
+from coordeval.analysis.plan.variance import variance
+from coordeval.analysis.quality.bootstrap import bootstrap, of_grid
+from coordeval.analysis.quality.nulls import nulls as component_nulls
+from coordeval.analysis.quality.tracking import tracking
+from coordeval.analysis.selftest import truth
+from coordeval.analysis.selftest.regimes import REGIMES, Regime, regime
+from coordeval.analysis.selftest.talk import AGENTS, PARAMETERS, STRUCTURES, estimates, openings, talk
+from coordeval.analysis.selftest.talk_truth import talked
+from coordeval.analysis.selftest.worlds import FORECASTERS, PRICE, Forecaster, as_grid, as_scored, draw, frame
+from coordeval.analysis.talk.coordination import anchoring, coordination
+from coordeval.analysis.talk.pooling import pooling
 
 Kind = Literal["interval", "test", "anytime", "power"]
 """What is counted: intervals that hold the truth, tests that reject a true null, sequences that are ever wrong, tests that
@@ -67,7 +72,7 @@ class Task:
 
     @property
     def regime(self) -> Regime:
-        return next(regime for regime in REGIMES if regime.name == self.world)
+        return regime(self.world)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -204,6 +209,55 @@ def parts(task: Task) -> Seen:
         yield task.check("power", name, "pair"), _rejects(row[_TESTS[name]])
 
 
+def shapes(task: Task) -> Seen:
+    """What a report says first, in a world shaped like markets: scores, components, differences, and their tests."""
+    rng, where = task.rng, task.regime
+    tested = (*(replace(_TWIN, name=f"twin {k}") for k in range(2)), replace(_scoring(where, 0.0), name="other"))
+    edge = replace(_scoring(where, MARGIN), name="worse")
+    world = draw(task.markets, regime=where, forecasters=(*SHOWN, *tested, edge), rng=rng)
+    scored, true = as_scored(frame(world, SHOWN, rng=rng)), _score_truth(where)
+    for row in bootstrap(scored, **task.options).table.iter_rows(named=True):
+        if row["reason"] is None or row["estimate"] is not None:
+            yield task.check("interval", row["measure"], row["configuration"]), _held(row, true[_key(row)])
+    for row in comparisons(scored, **task.options).table.iter_rows(named=True):
+        value = true[row["first"], "brier"] - true[row["second"], "brier"]
+        yield task.check("interval", "Δ Brier", f"{row['first']} − {row['second']}"), _held(row, value)
+    found = comparisons(as_scored(frame(world, tested, rng=rng)), **task.options | {"n": 999}).table
+    rows = {(row["first"], row["second"]): row for row in found.iter_rows(named=True)}
+    for of, pair in (("exchangeable", ("twin 0", "twin 1")), ("same score, other errors", ("other", "twin 0"))):
+        for name in ("sign flip", "clustered t"):
+            yield task.check("test", name, of), _rejects(rows[pair][_TESTS[name]])
+        yield task.check("interval", "Δ Brier", f"true null: {of}"), _held(rows[pair], 0.0)
+    at = as_scored(frame(world, (tested[0], edge), rng=rng))
+    row = comparisons(at, **task.options | {"n": 9}, margin=MARGIN).table.row(0, named=True)
+    yield task.check("test", "TOST", "Δ at the margin"), _rejects(row["p_tost"])
+
+
+def headline(task: Task) -> Seen:
+    """What a report says first, of two forecasters and the price, as arrays: so many worlds that 4 points are seen."""
+    rng, where = task.rng, task.regime
+    cast = FORECASTERS[1:3]
+    world = draw(task.markets, regime=where, forecasters=cast, rng=rng)
+    sample, true = as_grid(world, [who.name for who in cast]), _score_truth(where)
+    told = of_grid(sample, "common", families=("brier", "market", "binned", "corp"), **task.options)
+    for row in told.table.filter(pl.col("measure").is_in(HEADLINE)).iter_rows(named=True):
+        if row["configuration"] != cast[1].name:  # one forecaster and the price are enough
+            yield task.check("interval", row["measure"], row["configuration"]), _held(row, true[_key(row)])
+    errors = sample.errors()
+    d = (errors[:, 0] - errors[:, 1])[:, None]
+    drawn = paired(sample, d, Resamples(events=len(sample.events), n=task.resamples, seed=task.number))
+    value = true[cast[0].name, "brier"] - true[cast[1].name, "brier"]
+    found = interval(drawn, 0, 0, method=PLAIN, events=len(sample.events))
+    yield task.check("interval", "Δ Brier", "noisy − overconfident"), _held({"low": found.low, "high": found.high}, value)
+    twins = draw(task.markets, regime=where, forecasters=(_TWIN, replace(_TWIN, name="other")), rng=rng)
+    errors = as_grid(twins, ["twin", "other"]).errors()
+    d = errors[:, 0] - errors[:, 1]
+    sem, df = clustered_error(d, twins.event)
+    yield task.check("test", "clustered t", "exchangeable"), bool(2 * stdtr(df, -abs(float(d.mean())) / sem) <= ALPHA)
+    sums = np.asarray(np.bincount(twins.event, d), np.float64)[:, None]
+    yield task.check("test", "sign flip", "exchangeable"), _rejects(sign_flip(sums, n=999, seed=task.number)[0][0])
+
+
 def talks(task: Task) -> Seen:
     """What coordination did, and the anchoring, herding and conformity that the agents were given."""
     world = talk(task.markets, regime=task.regime, rng=task.rng)
@@ -228,7 +282,7 @@ def talks(task: Task) -> Seen:
 
 
 BENCHES: Final[Mapping[str, Bench]] = {
-    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks)
+    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline)
 }
 """Name -> what is tried in one world."""
 TRIO: Final = (
@@ -236,6 +290,9 @@ TRIO: Final = (
     Forecaster(name="extreme", slope=1.6, kept=0.4, own=0.6, replicates=2),
     Forecaster(name="timid", slope=0.5, kept=0.6, own=0.4, replicates=2),
 )
+HEADLINE: Final = ("brier", "alpha", "rel", "res", "mcb", "dsc")
+SHOWN: Final = FORECASTERS[:4]
+"""Who is scored in the worlds that are shaped like markets."""
 _TWIN: Final = Forecaster(name="twin", kept=0.5, own=0.5)
 
 
@@ -245,13 +302,14 @@ _NOISIER: Final = {"balanced": (2.45, 1.2, 0.78), "skewed": (2.9, 1.32, 0.84)}
 """Regime -> the `kept` of a forecaster that `_AT` markets tell from `_BASE` about 80% of the time."""
 
 
+@cache
 def planned(world: str, markets: int) -> float:
-    """The power that `analysis.planning_power` plans for the pair of `parts`, from a first study of 40,000 markets."""
-    regime = next(regime for regime in REGIMES if regime.name == world)
-    pair = _powered(regime, markets)
+    """The power that `analysis.plan.power` plans for the pair of `parts`, from a first study of 40,000 markets."""
+    where = regime(world)
+    pair = _powered(where, markets)
     rng = np.random.default_rng([markets, 1])
-    first = variance(as_scored(frame(draw(40_000, regime=regime, forecasters=pair, rng=rng), pair, rng=rng)), n=2)
-    delta = abs(truth.brier(truth.table(pair[0], regime)) - truth.brier(truth.table(pair[1], regime)))
+    first = variance(as_scored(frame(draw(40_000, regime=where, forecasters=pair, rng=rng), pair, rng=rng)), n=2)
+    delta = abs(truth.brier(truth.table(pair[0], where)) - truth.brier(truth.table(pair[1], where)))
     return float(power(first, markets=[markets], replicates=[2], delta=delta)["power"][0])
 
 
@@ -275,6 +333,13 @@ def _scoring(regime: Regime, excess: float) -> Forecaster:
 @cache
 def _component_truth(regime: Regime) -> Mapping[str, float]:
     return truth.components(TRIO, regime)
+
+
+@cache
+def _score_truth(regime: Regime) -> Mapping[tuple[str, str], float]:
+    """(configuration, measure) -> true value, of all that `shapes` measures."""
+    cast = (*SHOWN, replace(PRICE, name=MARKET))
+    return {(who.name, name): value for who in cast for name, value in truth.measures(who, regime).items()}
 
 
 @cache

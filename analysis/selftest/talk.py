@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 from scipy.special import expit, logit
 
-from agents.simulated import SimulatedParameters
-from analysis.checks import Floats, Ints
-from analysis.pooling import ESTIMATES
-from analysis.selftest.worlds import LATENT_SD, Regime, draw
+from coordeval.agents.simulated import SimulatedParameters
+from coordeval.analysis.base.checks import Floats, Ints
+from coordeval.analysis.base.estimates import ESTIMATES
+from coordeval.analysis.selftest.regimes import Regime
+from coordeval.analysis.selftest.worlds import draw
 
 AGENTS: Final = 3
 EVIDENCE_NOISE: Final = 0.9
@@ -76,7 +77,7 @@ def talk(markets: int, *, regime: Regime, rng: np.random.Generator) -> Talk:
     world = draw(markets, regime=regime, forecasters=(), rng=rng)
     signals = world.latent[:, None] + EVIDENCE_NOISE * rng.standard_normal((markets, _DOCUMENTS))
     evidence = read(np.clip(expit(signals), 0.01, 0.99).round(2)).mean(axis=1)
-    prior, weight = 1 / LATENT_SD**2, 1 / EVIDENCE_NOISE**2
+    prior, weight = 1 / regime.sd**2, 1 / EVIDENCE_NOISE**2
     belief = (regime.mean * prior + signals.sum(axis=1) * weight) / (prior + _DOCUMENTS * weight)
     price = np.clip(expit(belief + PRICE_NOISE * rng.standard_normal(markets)), 0.01, 0.99).round(3)
     bias = rng.standard_normal(markets)
@@ -97,7 +98,7 @@ def talk(markets: int, *, regime: Regime, rng: np.random.Generator) -> Talk:
 
 
 def estimates(world: Talk) -> pl.DataFrame:
-    """The world as a frame of estimates, (`analysis.pooling.ESTIMATES`)."""
+    """The world as a frame of estimates, (`analysis.talk.pooling.ESTIMATES`)."""
     return pl.concat(
         _rows(world, name, world.forecast[name], ((world.shown, "forecaster"), (world.last[name], role)))
         for name, (role, _) in STRUCTURES.items()

@@ -1,4 +1,4 @@
-"""The true values of what `analysis.coordination` and `analysis.pooling` measure in `analysis.selftest.talk`'s worlds.
+"""The true values of what `talk.coordination` and `talk.pooling` measure in `selftest.talk`'s worlds.
 
 Medians and spreads of three agents have no short integral, so these are means over 500,000 markets: their own standard error
 is 6% of that of a study of 1,600 markets, which moves a coverage by less than 0.1 points. Herding and anchoring are not
@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 from scipy.special import expit
 
-from analysis.checks import Floats
-from analysis.pooling import FACTOR
-from analysis.selftest.talk import STRUCTURES, Talk, read, talk
-from analysis.selftest.worlds import Regime
+from coordeval.analysis.base.checks import Floats
+from coordeval.analysis.selftest.regimes import Regime
+from coordeval.analysis.selftest.talk import STRUCTURES, Talk, read, talk
+from coordeval.analysis.talk.pooling import FACTOR
 
 MARKETS: Final = 500_000
 _BLOCK = 100_000

@@ -12,11 +12,12 @@ import numpy as np
 from scipy.optimize import brentq, isotonic_regression
 from scipy.special import expit, logit, ndtr
 
-from analysis.checks import Floats
-from analysis.decomposition import bin_index
-from analysis.selftest.worlds import LATENT_SD, PRICE, Forecaster, Regime, normal_grid
-from analysis.tracking import HELD
-from analysis.tracking import logit as clipped_logit
+from coordeval.analysis.base.checks import Floats
+from coordeval.analysis.base.events import logit as clipped_logit
+from coordeval.analysis.quality.decomposition import bin_index
+from coordeval.analysis.quality.tracking import HELD
+from coordeval.analysis.selftest.regimes import Regime, normal_grid
+from coordeval.analysis.selftest.worlds import PRICE, Forecaster
 
 HUNDREDTHS: Final = np.arange(101) / 100
 _EDGES: Final = np.concatenate([[-np.inf], logit((np.arange(100) + 0.5) / 100), [np.inf]])
@@ -34,7 +35,7 @@ class Table:
 def table(who: Forecaster, regime: Regime) -> Table:
     """The joint law of what `who` says and what happens."""
     z, weight = normal_grid()
-    latent = regime.mean + LATENT_SD * z
+    latent = regime.latent(z)
     chance = _cells(who.slope * latent, float(np.hypot(who.kept, who.own)))
     return Table(said=weight @ chance, hits=(weight * expit(latent)) @ chance)
 
@@ -78,9 +79,9 @@ def pooled_brier(who: Forecaster, regime: Regime) -> float:
 
 
 def follows(who: Forecaster, regime: Regime, *, within: float = 0.005) -> Mapping[str, float]:
-    """Measure -> its true value, for all of `analysis.tracking`, from the joint law of forecast, price, outcome."""
+    """Measure -> its true value, for all of `analysis.quality.tracking`, from the joint law of forecast, price, outcome."""
     z, weight = normal_grid()
-    latent = regime.mean + LATENT_SD * z
+    latent = regime.latent(z)
     mine = _cells(who.slope * latent, float(np.hypot(who.kept, who.own)))
     price = _cells(PRICE.slope * latent, float(np.hypot(PRICE.kept, PRICE.own)))
     both = (mine * weight[:, None]).T @ price  # (101, 101): forecast, price
@@ -111,7 +112,7 @@ def follows(who: Forecaster, regime: Regime, *, within: float = 0.005) -> Mappin
 
 
 def components(forecasters: Sequence[Forecaster], regime: Regime) -> Mapping[str, float]:
-    """The true variance components of the squared error, of these configurations (`analysis.variance`).
+    """The true variance components of the squared error, of these configurations (`analysis.plan.variance`).
 
     With m_ij = E[e | market i, configuration j] and S the covariance of m_ij over markets, (b, b):
     replicate E Var(e | i, j); market × configuration (tr S − 1ᵀS1/b)/(b − 1); market (1ᵀS1/b − that)/b; configuration the
@@ -162,4 +163,4 @@ def _two(regime: Regime) -> tuple[Floats, Floats, Floats, Floats]:
     """Nodes and weights of x and of v."""
     z, weight = normal_grid(_COARSE)
     v, weight_v = normal_grid(_KEPT)
-    return regime.mean + LATENT_SD * z, weight, v, weight_v
+    return regime.latent(z), weight, v, weight_v

@@ -7,9 +7,11 @@ from typing import Final, Literal
 import numpy as np
 from scipy.stats import binom
 
-from analysis.selftest.benches import Check, Kind
+from coordeval.analysis.quality.bootstrap import FEWEST_WITHIN
+from coordeval.analysis.selftest.benches import Check, Kind
+from coordeval.analysis.selftest.regimes import MILD
 
-Verdict = Literal["nominal", "conservative", "as planned", "holds", "outside its assumption", "FAILED"]
+Verdict = Literal["nominal", "conservative", "as planned", "holds", "withheld", "outside its assumption", "FAILED"]
 
 TOLERANCE: Final[Mapping[Kind, tuple[float, float]]] = {
     "interval": (93.5, 96.5),
@@ -30,6 +32,14 @@ ASSUMES: Final[Mapping[tuple[str, str], str]] = {
 }
 """(measure, of) -> the assumption of it that this world breaks on purpose."""
 _TWO: Final = "from the lower end of two intervals to the higher: either alone falls short where events are few"
+WITHHELD: Final[Mapping[str, str]] = {
+    "wbv": f"with fewer than {FEWEST_WITHIN} events bins hold too few forecasts to tell how they vary in them",
+    **dict.fromkeys(("res", "res_corrected", "dsc", "wbc"), "where all resolve one way it is the same in every resample"),
+    "skill_base": "where all resolve one way the base rate is perfect, and so it is in too many resamples",
+}
+"""Measure -> why it may have no interval in any world of a kind; of all others that is a failure."""
+_FEW: Final = "where few events tell, it allows for one that turns out otherwise"
+_MILD: Final = tuple(where.name for where in MILD)
 _WHY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("mcb", "rel", "rel_corrected"), "its boundary, 0, is where a calibrated forecaster is"),
     "variance: configuration": "its boundary, 0, is near, and noise alone moves it up",
@@ -96,7 +106,7 @@ class Row:
         """Of the figure as it stands, whatever its Monte Carlo error."""
         figure, kind = self.figure, self.check.kind
         if figure is None:
-            return "FAILED"
+            return "withheld" if self.undefined and self.check.measure in WITHHELD else "FAILED"
         low, high = self.allowed
         if not low <= figure <= high:
             return "outside its assumption" if self.assumes else "FAILED"
@@ -110,9 +120,13 @@ class Row:
     @property
     def reason(self) -> str | None:
         """Of every verdict but nominal ones."""
+        if self.verdict == "withheld":
+            return WITHHELD[self.check.measure]
         if self.verdict == "outside its assumption":
             return self.assumes
         if self.verdict == "conservative":
+            if self.check.kind == "interval" and (self.check.world not in _MILD or self.check.markets < 100):
+                return _FEW
             return _WHY.get(self.check.measure, _TWO if self.check.kind == "interval" else None)
         return None
 

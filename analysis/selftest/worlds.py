@@ -2,13 +2,13 @@
 
 For market i of event e(i), with z, v, w and ε standard normal, Φ the normal distribution function and σ the logistic one:
 
-    x_i    = mean + 1.9 (0.8 z_e + 0.6 z_i)                    logit of the true probability
+    x_i    = latent(0.8 z_e + 0.6 z_i)                         logit of the true probability
     y_i    = 1 if Φ(0.7 w_e + √0.51 w_i) < σ(x_i) else 0      so that P(y_i = 1 | x_i) = σ(x_i)
     p_ijr  = σ(slope_j x_i + kept_j (v_ej + v_ij)/√2 + own_j ε_ijr), to two decimals
 
-Forecaster j errs by `kept` in the same way on every replicate r, and by `own` anew. Events have one, two or three markets
-(60%, 25%, 15%). The outcome of a market given its x does not depend on any forecast: truth is an integral over x and v
-(`analysis.selftest.truth`).
+Forecaster j errs by `kept` in the same way on every replicate r, and by `own` anew; the share `alike` of the variance of
+v and ε is the same for all forecasters. The outcome of a market given its x does not depend on any forecast: truth is an
+integral over x and v (`analysis.selftest.truth`). The latent logits, events and `alike`: `analysis.selftest.regimes`.
 """
 
 from collections.abc import Sequence
@@ -17,34 +17,15 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
-from analysis.checks import Floats, Ints
-from analysis.frames import SCHEMA, Policy, Scored
+from coordeval.analysis.base.checks import Floats, Ints
+from coordeval.analysis.base.frames import SCHEMA, Policy, Scored
+from coordeval.analysis.base.grid import PRICE as MARKET
+from coordeval.analysis.base.grid import Grid
+from coordeval.analysis.selftest.regimes import Regime
 
-LATENT_SD: Final = 1.9
 _EVENT, _OUTCOME = 0.8, 0.7  # loadings on what the markets of an event share
-_SIZES, _SHARES = (1, 2, 3), (0.6, 0.25, 0.15)
-_NODES: Final = 6_001
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Regime:
-    """How often the markets of a world resolve YES."""
-
-    name: str
-    base_rate: float
-
-    @property
-    def mean(self) -> float:
-        """Mean of the latent logits that gives the base rate."""
-        z, weight = normal_grid()
-        return float(brentq(lambda m: weight @ expit(m + LATENT_SD * z) - self.base_rate, -20, 20))
-
-
-REGIMES: Final = (Regime(name="balanced", base_rate=0.45), Regime(name="skewed", base_rate=0.18))
-"""`skewed` resolves YES as often as markets on Polymarket do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,19 +65,6 @@ class World:
     """Name -> (markets, replicates)."""
 
 
-def normal_grid(nodes: int = _NODES) -> tuple[Floats, Floats]:
-    """Nodes and weights of a standard normal: a fine even grid, exact to rounding for smooth functions."""
-    z = np.linspace(-9, 9, nodes)
-    weight = np.exp(-z * z / 2)
-    return z, weight / weight.sum()
-
-
-def events_of(markets: int, rng: np.random.Generator) -> Ints:
-    """The event of each market, (markets,), nondecreasing from 0; the last event may be cut short."""
-    sizes = rng.choice(_SIZES, size=markets, p=_SHARES)
-    return np.repeat(np.arange(markets), sizes)[:markets].astype(np.int64)
-
-
 def draw(
     markets: int,
     *,
@@ -106,15 +74,24 @@ def draw(
     alone: bool = False,
 ) -> World:
     """One world; the same generator state gives the same world. `alone`: every market is an event of its own."""
-    event = np.arange(markets) if alone else events_of(markets, rng)
+    event = np.arange(markets) if alone else regime.events_of(markets, rng)
     events = int(event[-1]) + 1
     shared, single = rng.standard_normal((2, events)), rng.standard_normal((2, markets))
-    latent = regime.mean + LATENT_SD * (_EVENT * shared[0][event] + np.sqrt(1 - _EVENT**2) * single[0])
+    latent = regime.latent(_EVENT * shared[0][event] + np.sqrt(1 - _EVENT**2) * single[0])
     luck = _OUTCOME * shared[1][event] + np.sqrt(1 - _OUTCOME**2) * single[1]
 
-    def said(who: Forecaster) -> Floats:
+    def noise(replicates: int) -> tuple[Floats, Floats]:
         kept = (rng.standard_normal(events)[event] + rng.standard_normal(markets)) / np.sqrt(2)
-        own = rng.standard_normal((markets, who.replicates))
+        return kept, rng.standard_normal((markets, replicates))
+
+    most = max((who.replicates for who in (PRICE, *forecasters)), default=1)
+    common = noise(most) if regime.alike else None
+
+    def said(who: Forecaster) -> Floats:
+        kept, own = noise(who.replicates)
+        if common is not None:
+            mine, theirs = np.sqrt(1 - regime.alike), np.sqrt(regime.alike)
+            kept, own = mine * kept + theirs * common[0], mine * own + theirs * common[1][:, : who.replicates]
         return np.asarray(expit((who.slope * latent + who.kept * kept)[:, None] + who.own * own).round(2), np.float64)
 
     return World(
@@ -149,6 +126,22 @@ def frame(world: World, forecasters: Sequence[Forecaster] = FORECASTERS, *, rng:
     whole = pl.concat(parts).with_columns(**{name: pl.lit(value) for name, value in constant.items()})
     return whole.select(
         (pl.col(name) if name in whole.columns else pl.lit(None)).cast(kind).alias(name) for name, kind in SCHEMA.items()
+    )
+
+
+def as_grid(world: World, names: Sequence[str]) -> Grid:
+    """The world as arrays, as `base.grid.grid` has them, without a frame between; each forecaster has as many replicates."""
+    price = np.full_like(world.forecasts[names[0]], np.nan)
+    price[:, 0] = world.price
+    return Grid(
+        configurations=(*names, MARKET),
+        markets=tuple(map(str, range(world.y.size))),
+        events=tuple(map(str, range(int(world.event[-1]) + 1))),
+        replicates=tuple(range(price.shape[1])),
+        event=world.event,
+        y=world.y,
+        p=np.stack([*(world.forecasts[name] for name in names), price], axis=1),
+        price=world.price,
     )
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from analysis.bootstrap import MEASURES, METHODS
-from analysis.selftest.benches import ALPHA, MARGIN, TRIO
-from analysis.selftest.running import SelfTest
-from analysis.selftest.verdicts import ASSUMES, CHANCE, TOLERANCE, Row
-from analysis.selftest.worlds import FORECASTERS, PRICE, REGIMES, Forecaster
+from coordeval.analysis.quality.bootstrap import MEASURES, METHODS
+from coordeval.analysis.selftest.benches import ALPHA, MARGIN, TRIO
+from coordeval.analysis.selftest.regimes import MILD, REGIMES
+from coordeval.analysis.selftest.running import SelfTest
+from coordeval.analysis.selftest.verdicts import ASSUMES, CHANCE, TOLERANCE, Row
+from coordeval.analysis.selftest.worlds import FORECASTERS, PRICE, Forecaster
 
 TITLES: Final = {
     "interval": "95% intervals: how often they hold the true value, %",
@@ -15,7 +16,13 @@ TITLES: Final = {
     "anytime": "Sequences looked at after every event: how often they are ever wrong, %",
     "power": "Tests of a true difference: how often they find it, %, beside the plan",
 }
-_ORDER: Final = ("FAILED", "outside its assumption", "conservative", "nominal", "as planned", "holds")
+_SHAPED: Final = REGIMES[len(MILD) :]
+_HEADLINE: Final = {
+    **{"brier": "Brier", "alpha": "alpha", "Δ Brier": "Δ Brier", "skill_base": "skill", "rel": "REL", "res": "RES"},
+    **{"mcb": "MCB", "dsc": "DSC", "sign flip": "sign flip", "clustered t": "clustered t", "TOST": "TOST"},
+}
+"""Measure -> its column in the table of shapes."""
+_ORDER: Final = ("FAILED", "outside its assumption", "withheld", "conservative", "nominal", "as planned", "holds")
 
 
 _ABOUT: Final = """\
@@ -27,7 +34,9 @@ Made by `{command}`, version {version}, {at}, seed {seed}, {resamples} resamples
 Worlds of {sizes} markets, in events of one to three whose outcomes are correlated, are drawn from known
 equations; every interval is held against the true value, every test against a true null. True values are
 integrals over the normal variables of the world, not estimates; only those of talking agents are means over
-500,000 markets. Two regimes: {regimes}. Worlds in each: {worlds}.
+500,000 markets. Shapes of worlds: {regimes}.
+
+Worlds in each: {worlds}. `shapes` are drawn in every shape, `headline` in the first, all else in the first two.
 
 Forecasters (logit = slope · true logit + noise that stays + noise drawn again): {cast}.
 Variance components: {trio}. Agents who talk follow the equations of `agents.simulated` with its default
@@ -53,12 +62,39 @@ def grouped(rows: Iterable[Row]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
         mine = [row for row in every if row.check.kind == kind]
         if not mine:
             continue
-        sizes = sorted({(row.check.world, row.check.markets) for row in mine})
-        lines: dict[tuple[str, str], list[Row]] = {}
-        for row in mine:
-            lines.setdefault((row.check.measure, "" if kind == "interval" else row.check.of), []).append(row)
-        header = ("measure", *(f"{world} {markets:,}" for world, markets in sizes), "verdict", "because")
-        yield title, [header, *(_line(key, lines[key], sizes) for key in sorted(lines))]
+        for worlds, about in ((tuple(r.name for r in MILD), ""), *(((r.name,), f" ({r.name}: {r.about})") for r in _SHAPED)):
+            here = [row for row in mine if row.check.world in worlds]
+            sizes = sorted({(row.check.world, row.check.markets) for row in here})
+            lines: dict[tuple[str, str], list[Row]] = {}
+            for row in here:
+                lines.setdefault((row.check.measure, "" if kind == "interval" else row.check.of), []).append(row)
+            header = ("measure", *(f"{world} {markets:,}" for world, markets in sizes), "verdict", "because")
+            if here:
+                yield title + about, [header, *(_line(key, lines[key], sizes) for key in sorted(lines))]
+
+
+def shape_by_shape(rows: Iterable[Row]) -> list[tuple[str, ...]]:
+    """A line per shape and size, its header first: the lowest coverage of any forecaster or pair, of tests the top rate."""
+    every = list(rows)
+    lines = [("shape", "markets", *_HEADLINE.values())]
+    for where in REGIMES:
+        for markets in sorted({row.check.markets for row in every if row.check.world == where.name}):
+            mine = [row for row in every if (row.check.world, row.check.markets) == (where.name, markets)]
+            cells = [_worst([row for row in mine if row.check.measure == measure]) for measure in _HEADLINE]
+            if all(cells):
+                lines.append((where.name, f"{markets:,}", *cells))
+    return lines
+
+
+def _worst(rows: list[Row]) -> str:
+    """The figure, its Monte Carlo error, and how often it was withheld; empty where there is no row."""
+    known = [row for row in rows if row.figure is not None]
+    if not known:
+        return "withheld" if rows else ""
+    sign = -1 if known[0].check.kind == "test" else 1
+    row = min(known, key=lambda row: sign * (row.figure or 0.0))
+    withheld = sum(r.undefined for r in rows) / max(1, sum(r.undefined + r.worlds for r in rows))
+    return f"{_number(row.figure)} ± {_number(row.error)}" + (f" (withheld {withheld:.0%})" if withheld > 0.005 else "")
 
 
 def record(found: SelfTest, command: str) -> dict[str, Any]:
@@ -102,7 +138,7 @@ def coverage(found: SelfTest, command: str) -> dict[str, Any]:
     return {
         **origin(found, command),
         "methods": {name: METHODS[name] for name in names},
-        "coverage": {name: dict(sorted(lowest[name].items(), key=lambda item: int(item[0]))) for name in names},
+        "coverage": {name: dict(sorted(lowest.get(name, {}).items(), key=lambda item: int(item[0]))) for name in names},
     }
 
 
@@ -118,7 +154,7 @@ def page(found: SelfTest, command: str) -> str:
             minutes=f"{found.seconds / 60:.0f}",
             cores=found.cores,
             sizes=", ".join(f"{markets:,}" for markets in sorted({m for sizes in found.plan.values() for m in sizes})),
-            regimes=" and ".join(f"{r.name}, {r.base_rate:.0%} resolve YES" for r in REGIMES),
+            regimes="; ".join(f"**{r.name}**, {r.about}" for r in REGIMES),
             worlds="; ".join(
                 f"{bench} {', '.join(f'{n:,} of {markets:,} markets' for markets, n in sizes.items())}"
                 for bench, sizes in found.plan.items()
@@ -131,6 +167,10 @@ def page(found: SelfTest, command: str) -> str:
         ),
         *_summary(found),
     ]
+    header, *lines = shape_by_shape(found.rows)
+    if lines:
+        text += ["", "## Shape by shape: intervals hold the truth, and tests reject a true null, in %", ""]
+        text += _table(header, lines)
     for title, (header, *lines) in grouped(found.rows):
         text += ["", f"## {title}", "", *_table(header, lines)]
     text += ["", "## Assumptions that these worlds break on purpose", ""]
@@ -144,8 +184,9 @@ def _summary(found: SelfTest) -> Iterator[str]:
     failed = [row for row in found.rows if row.verdict == "FAILED"]
     if failed:
         beyond = set(map(id, found.failures))
+        failed.sort(key=lambda row: (id(row) not in beyond, row.check))
         yield ""
-        yield "Outside tolerance:"
+        yield f"Outside tolerance, {len(beyond)} of them beyond Monte Carlo error, which come first:"
         yield ""
         header = ("measure", "of", "world", "markets", "figure", "MC error", "beyond Monte Carlo error")
         lines = [

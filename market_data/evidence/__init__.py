@@ -1,12 +1,12 @@
 """Evidence as of a date, keyless and real: Wikipedia revisions, Wayback captures, GDELT headlines, through the one gate."""
 
-from market_data.evidence.gdelt import Gdelt
-from market_data.evidence.mediawiki import MediaWiki
-from market_data.evidence.provider import Composite, EvidenceProvider, Found
-from market_data.evidence.query import Query
-from market_data.evidence.services import Services
-from market_data.evidence.wayback import Wayback
-from market_data.http import HttpClient
+from coordeval.market_data.evidence.gdelt import Gdelt
+from coordeval.market_data.evidence.mediawiki import MediaWiki
+from coordeval.market_data.evidence.provider import Composite, EvidenceProvider, Found
+from coordeval.market_data.evidence.query import Query
+from coordeval.market_data.evidence.services import Services
+from coordeval.market_data.evidence.wayback import Wayback
+from coordeval.market_data.http import HttpClient
 
 __all__ = ["Composite", "EvidenceProvider", "Found", "Gdelt", "MediaWiki", "Query", "Services", "Wayback", "keyless"]
 

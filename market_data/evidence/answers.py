@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from market_data.errors import DataError
+from coordeval.market_data.errors import DataError
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from market_data.http import BadAnswer, excerpt
+from coordeval.market_data.http import BadAnswer, excerpt
 
 _COLUMNS = ("urlkey", "timestamp", "original", "mimetype", "statuscode", "digest", "length")
 _STAMP = "%Y%m%d%H%M%S"

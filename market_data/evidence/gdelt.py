@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx
 
-from market_data.errors import DataError
-from market_data.evidence.answers import member
-from market_data.evidence.cdx import stamp
-from market_data.evidence.passages import clean_line
-from market_data.evidence.provider import Findings, Found
-from market_data.evidence.query import Query
-from market_data.http import BadAnswer, HttpClient, Service, excerpt
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence.answers import member
+from coordeval.market_data.evidence.cdx import stamp
+from coordeval.market_data.evidence.passages import clean_line
+from coordeval.market_data.evidence.provider import Findings, Found
+from coordeval.market_data.evidence.query import Query
+from coordeval.market_data.http import BadAnswer, HttpClient, Service, excerpt
 
 _LONGEST, _SHORTEST_WORD = 250, 3
 """Characters of a query, and of a word in it. The first is reported by users; the second is our caution."""
@@ -74,8 +74,16 @@ class Gdelt:
         articles = member(body, "articles", list, "GDELT") if body else []
         if not articles:
             findings.note("GDELT: nothing found")
+        problems = []
         for article in articles[: findings.limit]:
-            self._add(article, findings)
+            try:
+                self._add(article, findings)
+            except DataError as error:  # of this article alone
+                problems.append(error)
+        if problems and len(problems) == len(articles[: findings.limit]):
+            raise problems[0]
+        for problem in problems:
+            findings.refuse("document", "a GDELT article", excerpt(str(problem).encode("utf-8", "replace")))
 
     def _add(self, article: Any, findings: Findings) -> None:
         url = clean_line(member(article, "url", str, "GDELT article"))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from market_data.evidence.cdx import stamp
-from market_data.evidence.query import key_words
+from coordeval.market_data.evidence.cdx import stamp
+from coordeval.market_data.evidence.query import key_words
 
 MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SUBJECTS = (

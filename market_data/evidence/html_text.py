@@ -7,7 +7,7 @@ Python 3.11.7) and fails on `<![`, so neither reaches it. Scripts, styles and co
 import re
 from html.parser import HTMLParser
 
-from market_data.evidence.passages import clean, clean_line
+from coordeval.market_data.evidence.passages import clean, clean_line
 
 _SECTION = re.compile(r"<!\[[^<>]{0,500}>")
 _OPEN = re.compile(r"<(?=!\[)|<(?![^<>]{0,5000}>)")

@@ -15,13 +15,13 @@ from typing import Any
 import httpx
 import orjson
 
-from market_data.errors import CoordevalError
-from market_data.evidence.answers import member
-from market_data.evidence.passages import clean_line, relevant
-from market_data.evidence.provider import Findings, Found
-from market_data.evidence.query import Query
-from market_data.evidence.wikitext import is_redirect, plain, subject
-from market_data.http import BadAnswer, FetchError, HttpClient, Service, excerpt, json_of, retry_after
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.evidence.answers import member
+from coordeval.market_data.evidence.passages import clean_line, relevant
+from coordeval.market_data.evidence.provider import Findings, Found
+from coordeval.market_data.evidence.query import Query
+from coordeval.market_data.evidence.wikitext import is_redirect, plain, subject
+from coordeval.market_data.http import BadAnswer, FetchError, HttpClient, Service, excerpt, json_of, retry_after
 
 _TEMPORARY = ("maxlag", "ratelimited", "readonly", "internal_api_error")
 _MAXLAG_WAIT = 5.0

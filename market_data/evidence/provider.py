@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from market_data.errors import CoordevalError, DataError
-from market_data.evidence.query import Query
-from market_data.gate import Gate, Refusal
-from market_data.types import Document, utc
+from coordeval.market_data.errors import CoordevalError, DataError
+from coordeval.market_data.evidence.query import Query
+from coordeval.market_data.gate import Gate, Refusal
+from coordeval.market_data.polymarket.fields import printable, unfit
+from coordeval.market_data.types import Document, utc
 
 FAILED = "provider"
 """The kind of a refusal that stands for a provider, or an address at it, that could not be asked to the end."""
@@ -77,12 +78,15 @@ class Findings:
         if not text:
             self.refuse("document", source, "no text is left after the markup")
             return
+        if why_not := next((why for part in (title, text, source) if (why := unfit(part))), ""):
+            self.refuse("document", printable(source), f"it must be {why_not}")
+            return
         self.documents.append(
             Document(market_id=self.query.market_id, knowable_at=at, title=title, text=text, source=source)
         )
 
     def refuse(self, kind: str, item: str, reason: str) -> None:
-        self.refusals.append(Refusal(kind, item, reason))
+        self.refusals.append(Refusal(kind, printable(item), printable(reason)))
 
     def note(self, text: str) -> None:
         if text not in self.notes:

@@ -7,8 +7,8 @@ bare words, so that no operator of a search engine (`intitle:`, a leading `-`, q
 import re
 from dataclasses import dataclass
 
-from market_data.errors import DataError
-from market_data.types import Market
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.types import Market
 
 _MONTH = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from market_data.http import Service
+from coordeval.market_data.http import Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Always: the search ranks on today's texts, `rvstart` is honoured, a moment witho
 either side, an archived status is replayed, GDELT finds nothing with `{}`. `quirks` maps other ones to how many answers they
 befall. `recordings` is a directory of recorded payloads, which are served where exactly their request comes.
 
-    python -m market_data.evidence.standin --port 8767
+    python -m coordeval.market_data.evidence.standin --port 8767
 """
 
 import argparse
@@ -23,10 +23,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from market_data.errors import DataError
-from market_data.evidence.cdx import at_of, page_key
-from market_data.evidence.generated import Past, WikiPage, generated_past
-from market_data.evidence.query import key_words
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence.cdx import at_of, page_key
+from coordeval.market_data.evidence.generated import Past, WikiPage, generated_past
+from coordeval.market_data.evidence.query import key_words
+from coordeval.market_data.standin.announced import serve
 
 QUIRKS = (
     "wiki is lagged",
@@ -229,14 +230,12 @@ def _json(body: Any, headers: Mapping[str, str] | None = None) -> Response:
 
 
 def main() -> None:
-    import uvicorn
-
-    parser = argparse.ArgumentParser(prog="python -m market_data.evidence.standin", description="A local stand-in")
+    parser = argparse.ArgumentParser(prog="python -m coordeval.market_data.evidence.standin", description="A local stand-in")
     parser.add_argument("--recorded", type=Path, help="a directory of recorded payloads to serve for their own requests")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8767)
     asked = parser.parse_args()
-    uvicorn.run(evidence_app(recordings=asked.recorded), host=asked.host, port=asked.port, log_level="warning")
+    serve(evidence_app(recordings=asked.recorded), asked.host, asked.port, "[evidence] base_url takes it")
 
 
 if __name__ == "__main__":

@@ -9,17 +9,18 @@ Without it the answer is the archive's own, whatever its status. The availabilit
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from urllib.parse import parse_qsl
 
 import httpx
 
-from market_data.errors import CoordevalError
-from market_data.evidence.cdx import Capture, page_key, read_rows, stamp
-from market_data.evidence.html_text import decoded, page_text
-from market_data.evidence.passages import clean_line, relevant
-from market_data.evidence.provider import FAILED, Findings, Found
-from market_data.evidence.query import Query
-from market_data.http import BadAnswer, FetchError, HttpClient, Service, retry_after
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.evidence.cdx import Capture, page_key, read_rows, stamp
+from coordeval.market_data.evidence.html_text import decoded, page_text
+from coordeval.market_data.evidence.passages import clean_line, relevant
+from coordeval.market_data.evidence.provider import FAILED, Findings, Found
+from coordeval.market_data.evidence.query import Query
+from coordeval.market_data.http import BadAnswer, FetchError, HttpClient, Service, TooLarge, retry_after
 
 _LAST = 10
 """How many captures are asked for, from the end; the latest may be unusable."""
@@ -117,9 +118,13 @@ class Wayback:
         if mark and httpx.URL(self._service.base_url, params=params).query.decode() != query:
             raise Unshown("its address cannot be asked for letter by letter")
         findings.requests += 1
-        response = await self._client.get(
-            self._service, path, params, read=lambda r: self._judged(r, capture), accept=range(100, 600)
-        )
+        read = partial(self._judged, capture=capture)
+        try:
+            response = await self._client.get(
+                self._service, path, params, read=read, accept=range(100, 600), most_bytes=_LARGEST
+            )
+        except TooLarge as error:
+            raise Unshown(f"the page is larger than {_LARGEST} bytes") from error
         title, text = page_text(decoded(response.content, response.charset_encoding))
         if not text:
             raise Unshown("no text is left after the markup")
@@ -136,7 +141,6 @@ class Wayback:
             (original and page_key(original.group(1)) != page_key(capture.original), "a capture of another page was sent"),
             (response.status_code != httpx.codes.OK, f"the original page answered {response.status_code}"),
             ("html" not in response.headers.get("content-type", "").lower(), "the capture is not HTML"),
-            (len(response.content) > _LARGEST, f"the page is larger than {_LARGEST} bytes"),
         ):
             if wrong:
                 raise Unshown(reason)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import unescape
 
-from market_data.evidence.passages import clean, clean_line
+from coordeval.market_data.evidence.passages import clean, clean_line
 
 _DEPTH = 40
 _TOKEN = re.compile(

@@ -4,11 +4,11 @@
 `price_at` picks the one that a forecast at as-of could have seen.
 """
 
-from market_data.polymarket.completeness import Completeness, Query
-from market_data.polymarket.endpoints import Endpoints
-from market_data.polymarket.fields import SchemaChange
-from market_data.polymarket.gamma import Page, resolved_markets
-from market_data.polymarket.lookup import (
+from coordeval.market_data.polymarket.completeness import Completeness, Query
+from coordeval.market_data.polymarket.endpoints import Endpoints
+from coordeval.market_data.polymarket.fields import SchemaChange
+from coordeval.market_data.polymarket.gamma import Page, resolved_markets
+from coordeval.market_data.polymarket.lookup import (
     Event,
     Found,
     clob_resolution,
@@ -17,11 +17,11 @@ from market_data.polymarket.lookup import (
     markets_by_condition,
     payouts,
 )
-from market_data.polymarket.parse import Listed, Refused, VenueFacts, parse_market, parse_markets
-from market_data.polymarket.prices import PriceHistory, Window, clob_history, price_as_of
-from market_data.polymarket.resolution import ClobResolution, Payouts
-from market_data.polymarket.trades import TradePrices, trade_prices
-from market_data.price_at import PriceAt, price_at
+from coordeval.market_data.polymarket.parse import Listed, Refused, VenueFacts, parse_market, parse_markets
+from coordeval.market_data.polymarket.prices import PriceHistory, Window, clob_history, price_as_of
+from coordeval.market_data.polymarket.resolution import ClobResolution, Payouts
+from coordeval.market_data.polymarket.trades import TradePrices, trade_prices
+from coordeval.market_data.price_at import PriceAt, price_at
 
 __all__ = [
     "ClobResolution",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from market_data.errors import DataError
+from coordeval.market_data.errors import DataError
 
 Order = Literal["closed_time", "id"]
 

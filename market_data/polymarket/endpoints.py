@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from market_data.http import Service
+from coordeval.market_data.http import Service
 
 REQUESTS_PER_SECOND = 2.0
 """The advice of the one measured cookbook; the documented limits (Gamma `/markets` 300 per 10 s) are higher."""

@@ -6,17 +6,23 @@ of schema, because the next change may be one that silently means something else
 """
 
 import hashlib
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Never, TypeVar
 
 import orjson
 
-from market_data.errors import DataError
+from coordeval.market_data.bodies import storable
+from coordeval.market_data.errors import DataError
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
+_LONGEST_NAME = 1000
+LONGEST_TEXT = 500_000
+"""Characters of one field; the longest recorded description has 12,000."""
 _MILLISECONDS = 10**11
 """A count of seconds above this lies beyond the year 5000, so it is one of milliseconds."""
 
@@ -25,6 +31,7 @@ class SchemaChange(DataError):
     """A field that is missing or has another type than in all recordings. The payload is at `kept`, if a place was given."""
 
     def __init__(self, item: str, field: str, expected: str, got: Any, kept: Path | None = None) -> None:
+        item = printable(item)
         self.item, self.field, self.expected, self.got, self.kept = item, field, expected, got, kept
         where = f"; the payload is kept at {kept}" if kept else ""
         super().__init__(
@@ -51,14 +58,57 @@ ABSENT = _Absent()
 
 def shown(value: Any) -> str:
     """A value as an error shows it: short, with its type."""
-    return repr(value) if value is ABSENT else f"{value!r:.80} ({type(value).__name__})"
+    if value is ABSENT:
+        return repr(value)
+    if isinstance(value, (dict, list, tuple)):  # perhaps nested deeper than repr can follow
+        return f"{reprlib.repr(value):.80} ({type(value).__name__})"
+    short = value[:80] if isinstance(value, (str, bytes)) else value
+    return f"{short!r:.80} ({type(value).__name__})"
+
+
+def printable(item: str) -> str:
+    """A name for messages and tables: short, and without half characters."""
+    return item[:_LONGEST_NAME].encode("utf-8", "backslashreplace").decode()
+
+
+def name_of(row: Any, field: str) -> str:
+    """What a row is called: its id, where that is text or a number; else what it lacks."""
+    value = row.get(field) if isinstance(row, Mapping) else None
+    named = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return printable(str(value)) if named else f"(without {field})"
+
+
+def unfit(value: str) -> str:
+    """Why a text cannot be kept; "" where it can."""
+    if len(value) > LONGEST_TEXT:
+        return f"text of at most {LONGEST_TEXT:,} characters"
+    try:
+        value if value.isascii() else value.encode()
+    except UnicodeEncodeError:
+        return "text without half characters (lone surrogates, bytes that are not UTF-8)"
+    return "text without null characters" if "\0" in value else ""
+
+
+def readable(rows: Iterable[Any], read: Callable[[Any], T], dropped: dict[str, int]) -> list[T]:
+    """What `read` makes of each row. One that cannot be read is dropped and counted; raises SchemaChange if all are so."""
+    made, first = list[T](), None
+    for row in rows:
+        try:
+            made.append(read(row))
+        except SchemaChange as change:
+            first = first or change
+            reason = f"malformed: {change.reason}"
+            dropped[reason] = dropped.get(reason, 0) + 1
+    if first is not None and not made:
+        raise first
+    return made
 
 
 def keep_aside(payload: Any, directory: Path | None) -> Path | None:
     """Write `payload` to `directory` under its own hash, so that the same payload is kept once. None without a directory."""
     if directory is None:
         return None
-    content = orjson.dumps(payload, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    content = storable(payload)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
     path.write_bytes(content)
@@ -67,7 +117,7 @@ def keep_aside(payload: Any, directory: Path | None) -> Path | None:
 
 def changed(row: Row, field: str, expected: str) -> Never:
     """Raises the SchemaChange of a market row."""
-    raise SchemaChange(f"market {row.get('id', '(without id)')}", field, expected, row.get(field, ABSENT))
+    raise SchemaChange(f"market {name_of(row, 'id')}", field, expected, row.get(field, ABSENT))
 
 
 def text(row: Row, field: str) -> str:
@@ -75,6 +125,12 @@ def text(row: Row, field: str) -> str:
     value = row.get(field)
     if not isinstance(value, str) or not value.strip():
         changed(row, field, "text that is not empty")
+    return _fit(row, field, value)
+
+
+def _fit(row: Row, field: str, value: str) -> str:
+    if why_not := unfit(value):
+        changed(row, field, why_not)
     return value
 
 
@@ -83,7 +139,7 @@ def optional_text(row: Row, field: str) -> str:
     value = row.get(field, "")
     if not isinstance(value, str):
         changed(row, field, "text, or absent")
-    return value
+    return _fit(row, field, value)
 
 
 def flag(row: Row, field: str) -> bool:
@@ -106,7 +162,7 @@ def texts(row: Row, field: str) -> tuple[str, ...] | None:
             value = orjson.loads(value)
         except orjson.JSONDecodeError:
             changed(row, field, "JSON text that holds a list of text")
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) and not unfit(item) for item in value):
         changed(row, field, "JSON text that holds a list of text")
     return tuple(value)
 
@@ -119,7 +175,7 @@ def amount(row: Row, *names: str) -> float | None:
         try:
             if isinstance(value, (int, float, str)) and not isinstance(value, bool) and isfinite(number := float(value)):
                 return number
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
         changed(row, field, "a finite number, or a decimal as text")
     return None

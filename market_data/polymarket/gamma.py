@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.http import HttpClient, Service
-from market_data.polymarket.completeness import Completeness, Query
-from market_data.polymarket.fields import SchemaChange, keep_aside
-from market_data.polymarket.parse import Listed, Refused, parse_market, parse_markets
-from market_data.polymarket.walk import followed
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import HttpClient, Service
+from coordeval.market_data.polymarket.completeness import Completeness, Query
+from coordeval.market_data.polymarket.fields import SchemaChange, keep_aside, unfit
+from coordeval.market_data.polymarket.parse import Listed, Refused, parse_market, parse_markets
+from coordeval.market_data.polymarket.walk import followed
 
 PAGE_SIZE = 100
 """Gamma clamps a larger limit to this without a word."""
@@ -38,6 +38,8 @@ class Page:
     listed: tuple[Listed, ...]
     refused: tuple[Refused, ...]
     so_far: Completeness
+    passed: tuple[Listed, ...] = ()
+    """Rows that were read and lie outside the window; a market known from an earlier pull may have moved there."""
 
 
 async def resolved_markets(
@@ -90,9 +92,11 @@ def _page(payload: Any, *, so_far: Completeness, aside: Path | None, strict: boo
         )
     changes = followed(so_far, [(row.facts.closed_at, row.facts.gamma_id) for row in listed], next_cursor)
     kept, passed_over = _of_window(listed, so_far.query)
+    inside = {row.market.id for row in kept}
     return Page(
         listed=tuple(kept),
         refused=refused,
+        passed=tuple(row for row in listed if row.market.id not in inside),
         so_far=so_far.extended(
             pages=1,
             rows=len(rows),
@@ -113,11 +117,15 @@ def page_of(payload: Any, name: str, aside: Path | None) -> tuple[list[Any], str
         problem = ("(itself)", "an object", payload)
     elif not isinstance(payload.get(name), list):
         problem = (name, "a list", payload.get(name))
-    elif not (payload.get("next_cursor") is None or (isinstance(payload["next_cursor"], str) and payload["next_cursor"])):
+    elif not (payload.get("next_cursor") is None or _is_cursor(payload["next_cursor"])):
         problem = ("next_cursor", "text that is not empty, or absent on the last page", payload["next_cursor"])
     if problem:
         raise SchemaChange("Gamma keyset page", *problem, keep_aside(payload, aside))
     return payload[name], payload.get("next_cursor")
+
+
+def _is_cursor(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and not unfit(value)
 
 
 def _of_window(listed: list[Listed], query: Query) -> tuple[list[Listed], dict[str, int]]:

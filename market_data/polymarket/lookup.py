@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.http import FetchError, HttpClient, Service
-from market_data.polymarket.fields import SchemaChange
-from market_data.polymarket.gamma import PAGE_SIZE
-from market_data.polymarket.parse import Listed, Refused, parse_market, parse_markets
-from market_data.polymarket.resolution import ClobResolution, Payouts, parse_clob_market, parse_payouts
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError, HttpClient, Service
+from coordeval.market_data.polymarket.fields import SchemaChange, name_of
+from coordeval.market_data.polymarket.gamma import PAGE_SIZE
+from coordeval.market_data.polymarket.parse import Listed, Refused, parse_market, parse_markets, refused_row
+from coordeval.market_data.polymarket.resolution import ClobResolution, Payouts, parse_clob_market, parse_payouts
 
 _IDS_PER_REQUEST = 50
 """Gamma takes 100, but 100 condition ids make a URL of 8 KB, which some proxies refuse with 414."""
@@ -63,7 +63,7 @@ async def markets_by_condition(
             read = parse_markets(rows, aside)
             listed |= {row.market.id: row for row in read if isinstance(row, Listed)}
             refused += [row for row in read if isinstance(row, Refused)]
-            wanted = _without(wanted, (row["conditionId"] for row in rows))
+            wanted = _without(wanted, (str(row["conditionId"]) for row in rows))
     return Found(listed=listed, refused=tuple(refused), missing=tuple(wanted))
 
 
@@ -85,7 +85,8 @@ async def event(client: HttpClient, gamma: Service, event_id: str, *, aside: Pat
         if not isinstance(payload.get("markets"), list):
             raise SchemaChange(f"event {event_id}", "markets", "a list", payload.get("markets"))
         parent = {name: value for name, value in payload.items() if name != "markets"}
-        read = parse_markets(({**row, "events": [parent]} for row in payload["markets"]), aside)
+        rows = payload["markets"]
+        read = parse_markets(({**row, "events": [parent]} if isinstance(row, dict) else row for row in rows), aside)
         return Event(
             id=event_id,
             title=str(payload.get("title", "")),
@@ -112,39 +113,60 @@ async def clob_resolution(client: HttpClient, clob: Service, condition_id: str) 
         raise
 
 
-async def payouts(client: HttpClient, data: Service, condition_ids: Iterable[str]) -> dict[str, Payouts]:
-    """The Data API's payouts by condition id; one that it does not know is absent."""
+async def payouts(
+    client: HttpClient,
+    data: Service,
+    condition_ids: Iterable[str],
+    *,
+    refused: list[Refused] | None = None,
+    aside: Path | None = None,
+) -> dict[str, Payouts]:
+    """The Data API's payouts by condition id; one that it does not know is absent.
+
+    With `refused`, a row that cannot be read is put there and its market has no payouts; without, it raises SchemaChange.
+    """
     found: dict[str, Payouts] = {}
     for some in _chunks(list(dict.fromkeys(condition_ids)), _CONDITIONS_PER_REQUEST):
-        check: Callable[[Any], list[Payouts]] = partial(_payouts, ids=some)
-        answer = await client.get_json(data, "/v2/resolutions", [("condition", ",".join(some))], check=check)
+        check: Callable[[Any], tuple[list[Payouts], list[Refused]]] = partial(
+            _payouts, ids=some, strict=refused is None, aside=aside
+        )
+        answer, bad = await client.get_json(data, "/v2/resolutions", [("condition", ",".join(some))], check=check)
         found |= {row.condition_id: row for row in answer}
+        if refused is not None:
+            refused += bad
     return found
 
 
 def _asked_for(payload: Any, *, ids: Sequence[str]) -> list[dict[str, Any]]:
     if not isinstance(payload, list) or not all(isinstance(row, dict) for row in payload):
         raise SchemaChange("Gamma market list", "(itself)", "a list of objects", payload)
-    counts = Counter(str(row.get("conditionId")) for row in payload)
+    counts = Counter(name_of(row, "conditionId") for row in payload)
     wrong = [id for id, count in counts.items() if id not in ids or count > 1]
     if wrong:
         raise DataError(
-            f"asked Gamma for {len(ids)} markets by condition id, got {wrong[0]}, which was not asked for once; an unknown "
-            "parameter is ignored and the default list served, so check that it is called condition_ids"
+            f"asked Gamma for {len(ids)} markets by condition id, got {wrong[0]:.80}, which was not asked for once; an "
+            "unknown parameter is ignored and the default list served, so check that it is called condition_ids"
         )
     return payload
 
 
-def _payouts(payload: Any, *, ids: Sequence[str]) -> list[Payouts]:
+def _payouts(payload: Any, *, ids: Sequence[str], strict: bool, aside: Path | None) -> tuple[list[Payouts], list[Refused]]:
     rows = payload.get("data") if isinstance(payload, dict) else None
     if not isinstance(rows, list):
         raise SchemaChange("Data API resolutions", "data", "a list", rows)
-    answer = [parse_payouts(row) for row in rows]
+    answer, refused = list[Payouts](), list[Refused]()
+    for row in rows:
+        try:
+            answer.append(parse_payouts(row))
+        except SchemaChange as change:
+            if strict:
+                raise
+            refused.append(refused_row(row, change, aside))
     if wrong := [row.condition_id for row in answer if row.condition_id not in ids]:
         raise DataError(
             f"asked for the resolutions of {', '.join(ids)}, got one of {wrong[0]}; check the parameter `condition`"
         )
-    return answer
+    return answer, refused
 
 
 def _same(payload: Any, name: str, asked: str, kind: str) -> None:

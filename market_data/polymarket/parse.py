@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from market_data.polymarket.fields import (
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.polymarket.fields import (
     Row,
     SchemaChange,
     amount,
@@ -22,13 +23,15 @@ from market_data.polymarket.fields import (
     flag,
     keep_aside,
     moment,
+    name_of,
     optional_text,
+    printable,
     shown,
     text,
     texts,
 )
-from market_data.polymarket.resolution import ClobResolution, Payouts, Verdict, confirmed, gamma_outcome
-from market_data.types import Market, Outcome
+from coordeval.market_data.polymarket.resolution import ClobResolution, Payouts, Verdict, confirmed, gamma_outcome
+from coordeval.market_data.types import Market, Outcome
 
 SOURCE = "polymarket"
 CATEGORIES = (
@@ -165,9 +168,25 @@ def parse_markets(rows: Iterable[Any], aside: Path | None = None) -> list[Listed
                 raise SchemaChange("a row of a market list", "(itself)", "an object", row)
             read.append(_parse(row))
         except SchemaChange as change:
-            kept = keep_aside(row, aside)
-            read.append(Refused(item=change.item, reason=change.reason, detail=str(change.keeping(kept)), kept=kept))
+            read.append(refused_row(row, change, aside))
+        except CoordevalError as error:
+            read.append(refused_row(row, error, aside, name=f"market {name_of(row, 'id')}"))
+        except UNREADABLE as error:
+            read.append(refused_row(row, error, aside, name=f"market {name_of(row, 'id')}"))
     return read
+
+
+UNREADABLE = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What a shape that no reader foresaw may end in. It costs its row, never the rows beside it."""
+
+
+def refused_row(row: Any, error: Exception, aside: Path | None, *, name: str = "") -> Refused:
+    """A row that `error` says cannot be read; its payload is kept in `aside`."""
+    kept = keep_aside(row, aside)
+    if isinstance(error, SchemaChange):
+        return Refused(item=error.item, reason=error.reason, detail=str(error.keeping(kept)), kept=kept)
+    reason = "breaks a rule" if isinstance(error, CoordevalError) else f"cannot be read ({type(error).__name__})"
+    return Refused(item=printable(name), reason=reason, detail=printable(f"{name}: {error}"), kept=kept)
 
 
 def _parse(row: Row) -> Listed:

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from math import isfinite
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.http import HttpClient, Service
-from market_data.polymarket.completeness import counted
-from market_data.polymarket.fields import SchemaChange
-from market_data.polymarket.parse import Listed
-from market_data.types import PricePoint, utc
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import HttpClient, Service
+from coordeval.market_data.polymarket.completeness import counted
+from coordeval.market_data.polymarket.fields import SchemaChange, readable
+from coordeval.market_data.polymarket.parse import Listed
+from coordeval.market_data.types import PricePoint, utc
 
 WINDOW = timedelta(days=15)
 """The CLOB refuses a longer window (1,296,000 s) with 400, at any fidelity."""
@@ -92,8 +91,11 @@ def clob_points(payload: Any, *, market_id: str, start: datetime, end: datetime)
     item = f"price history of market {market_id}"
     kept: dict[int, PricePoint] = {}
     dropped: dict[str, int] = {}
-    for point in _list(payload, "history", item):
-        t, p = _time(point, "t", item), _price(point, "p", item)
+
+    def read(point: Any) -> tuple[int, float]:
+        return _time(point, "t", item), _price(point, "p", item)
+
+    for t, p in readable(_list(payload, "history", item), read, dropped):
         if reason := _outside(t, start, end) or ("a second point of the same time" if t in kept else ""):
             dropped[reason] = dropped.get(reason, 0) + 1
         else:
@@ -111,8 +113,11 @@ def data_points(payload: Any, *, market_id: str, as_of: datetime) -> tuple[tuple
     item = f"Data API prices of market {market_id}"
     kept: dict[datetime, PricePoint] = {}
     dropped: dict[str, int] = {}
-    for point in _list(payload, "data", item):
-        t, p, width = _time(point, "timestamp", item), _price(point, "price", item), _time(point, "resolution_seconds", item)
+
+    def read(point: Any) -> tuple[int, float, int]:
+        return _time(point, "timestamp", item), _price(point, "price", item), _time(point, "resolution_seconds", item)
+
+    for t, p, width in readable(_list(payload, "data", item), read, dropped):
         knowable_at = datetime.fromtimestamp(t + width, UTC)
         if width == 0:
             reason = "settlement or single tick"
@@ -149,14 +154,16 @@ def _up(at: datetime) -> int:
     return -int(-at.timestamp() // 1)
 
 
-def _list(payload: Any, field: str, item: str) -> list[Mapping[str, Any]]:
+def _list(payload: Any, field: str, item: str) -> list[Any]:
     points = payload.get(field) if isinstance(payload, dict) else None
-    if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
+    if not isinstance(points, list):
         raise SchemaChange(item, field, "a list of objects", points)
     return points
 
 
-def _time(point: Mapping[str, Any], field: str, item: str) -> int:
+def _time(point: Any, field: str, item: str) -> int:
+    if not isinstance(point, dict):
+        raise SchemaChange(item, "a point", "an object", point)
     value = point.get(field)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _SECONDS_END:
         raise SchemaChange(item, field, "whole seconds", value)
@@ -165,6 +172,6 @@ def _time(point: Mapping[str, Any], field: str, item: str) -> int:
 
 def _price(point: Mapping[str, Any], field: str, item: str) -> float:
     value = point.get(field)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise SchemaChange(item, field, "a number in [0, 1]", value)
     return float(value)

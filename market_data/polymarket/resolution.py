@@ -6,14 +6,15 @@ were asked for. Nothing is rounded, and `umaResolutionStatuses` (a history: ["pr
 markets) is not looked at. A 50-50 is how this venue voids a market; it has no other status for that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from market_data.errors import DataError
-from market_data.polymarket.fields import Row, SchemaChange, instant
-from market_data.types import Outcome, OutcomeStatus
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.polymarket.fields import Row, SchemaChange, instant, name_of, unfit
+from coordeval.market_data.types import Outcome, OutcomeStatus
 
 STATUS_KEPT_SINCE = datetime(2022, 12, 1, tzinfo=UTC)
 """Before the order book (AMM era) a closed market has no umaResolutionStatus, and prices such as 0/0 or .584/.416."""
@@ -92,7 +93,7 @@ class Payouts:
 
 def parse_clob_market(row: Row) -> ClobResolution:
     """Raises SchemaChange."""
-    item = f"CLOB market {row.get('condition_id', '(without id)')}"
+    item = f"CLOB market {name_of(row, 'condition_id')}"
     tokens = row.get("tokens")
     if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
         raise SchemaChange(item, "tokens", "a list of tokens", tokens)
@@ -114,9 +115,11 @@ def parse_clob_market(row: Row) -> ClobResolution:
 
 def parse_payouts(row: Row) -> Payouts:
     """Older rows have no `payouts` but UMA's `price` of the first outcome. Raises SchemaChange."""
-    item = f"resolution of {row.get('condition_id', '(without id)')}"
+    if not isinstance(row, Mapping):
+        raise SchemaChange("a resolution of the Data API", "(itself)", "an object", row)
+    item = f"resolution of {name_of(row, 'condition_id')}"
     for field in ("condition_id", "status"):
-        if not isinstance(row.get(field), str):
+        if not isinstance(row.get(field), str) or unfit(row[field]):
             raise SchemaChange(item, field, "text", row.get(field))
     given: Any = row.get("payouts")
     if given is not None and not (isinstance(given, list) and all(type(value) is int for value in given)):
@@ -124,7 +127,7 @@ def parse_payouts(row: Row) -> Payouts:
     if given is None and (price := row.get("price")) is not None:
         try:
             given = _UMA.get(Decimal(price))
-        except (InvalidOperation, TypeError, ValueError) as error:
+        except (InvalidOperation, TypeError, ValueError, OverflowError) as error:
             raise SchemaChange(item, "price", "a whole number as text", price) from error
     return Payouts(
         condition_id=row["condition_id"],

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from math import isfinite
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.http import BadAnswer, HttpClient, Service
-from market_data.polymarket.fields import SchemaChange
-from market_data.polymarket.parse import Listed
-from market_data.polymarket.prices import yes_token
-from market_data.types import PricePoint, utc
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import BadAnswer, HttpClient, Service
+from coordeval.market_data.polymarket.fields import SchemaChange, readable, unfit
+from coordeval.market_data.polymarket.parse import Listed
+from coordeval.market_data.polymarket.prices import yes_token
+from coordeval.market_data.types import PricePoint, utc
 
 UNLABELLED = 999
 """`outcome_index` of a trade whose outcome the venue could not name."""
 _PAGE_SIZE = 1000
+_SECONDS_END = 10**11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,26 +100,41 @@ def trade_points(trades: Iterable[Trade], market_id: str) -> tuple[PricePoint, .
 def parse_trades(rows: Iterable[Mapping[str, Any]], listed: Listed) -> tuple[tuple[Trade, ...], dict[str, int]]:
     """(trades as prices of YES, what was dropped by reason). Raises SchemaChange; DataError for another market's trade."""
     yes = listed.facts.tokens.index(yes_token(listed))
-    trades: list[Trade] = []
     dropped: dict[str, int] = {}
-    for row in rows:
+
+    def read(row: Any) -> Trade | None:
+        if not isinstance(row, Mapping):
+            raise SchemaChange(f"trade of market {listed.market.id}", "(itself)", "an object", row)
         condition, token = _either(row, "condition_id", "conditionId"), _either(row, "token_id", "asset")
+        if not isinstance(condition, str) or unfit(condition):
+            raise SchemaChange(f"trade of market {listed.market.id}", "condition_id", "text", condition)
         if condition != listed.market.id:
-            raise DataError(f"market {listed.market.id}: asked for its trades, got one of {condition}; check `condition`")
+            raise DataError(
+                f"market {listed.market.id}: asked for its trades, got one of {condition:.80}; check `condition`"
+            )
         index = _either(row, "outcome_index", "outcomeIndex")
         if index == UNLABELLED:
             dropped["outcome not labelled (999)"] = dropped.get("outcome not labelled (999)", 0) + 1
-            continue
-        if not isinstance(index, int) or not 0 <= index < 2 or listed.facts.tokens[index] != token:
+            return None
+        if (
+            isinstance(index, bool)
+            or not isinstance(index, int)
+            or not 0 <= index < 2
+            or listed.facts.tokens[index] != token
+        ):
             raise SchemaChange(f"trade of market {condition}", "token_id", "the token of its outcome_index", (index, token))
         price, size, at = (_number(row, field, condition) for field in ("price", "size", "timestamp"))
-        if not price <= 1 or size == 0:
+        if not price <= 1 or size == 0 or at >= _SECONDS_END:
             raise SchemaChange(
-                f"trade of market {condition}", "price", "a price in [0, 1] and a size above 0", (price, size)
+                f"trade of market {condition}",
+                "price",
+                "a price in [0, 1], a size above 0 and a time in seconds",
+                (price, size, at),
             )
         yes_price = price if index == yes else float(1 - Decimal(repr(price)))
-        trades.append(Trade(time=datetime.fromtimestamp(at, UTC), yes_price=yes_price, size=size))
-    return tuple(trades), dropped
+        return Trade(time=datetime.fromtimestamp(at, UTC), yes_price=yes_price, size=size)
+
+    return tuple(trade for trade in readable(rows, read, dropped) if trade is not None), dropped
 
 
 def _batch(payload: Any, *, listed: Listed, cursor: str | None) -> _Batch:
@@ -128,6 +143,8 @@ def _batch(payload: Any, *, listed: Listed, cursor: str | None) -> _Batch:
     if not isinstance(rows, list) or not isinstance(paging, dict):
         raise SchemaChange(f"trades of market {listed.market.id}", "data, pagination", "a list and an object", payload)
     following = paging.get("next_cursor")
+    if not (following is None or isinstance(following, str)) or unfit(following or ""):
+        raise SchemaChange(f"trades of market {listed.market.id}", "pagination.next_cursor", "text, or null", following)
     if following is not None and following == cursor:
         raise BadAnswer("repeated page", f"the cursor {cursor!r:.60} does not advance")
     trades, dropped = parse_trades(rows, listed)
@@ -141,6 +158,6 @@ def _either(row: Mapping[str, Any], name: str, old: str) -> Any:
 
 def _number(row: Mapping[str, Any], field: str, condition: str) -> float:
     value = row.get(field)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise SchemaChange(f"trade of market {condition}", field, "a number from 0", value)
     return value

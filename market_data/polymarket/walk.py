@@ -11,9 +11,10 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from market_data.http import BadAnswer
-from market_data.polymarket.completeness import Completeness, Order
+from coordeval.market_data.http import BadAnswer
+from coordeval.market_data.polymarket.completeness import Completeness, Order
 
+_LONGEST_NUMBER = 100
 Key = tuple[datetime | None, str]
 """(closing time, id)"""
 
@@ -24,7 +25,8 @@ def _newest_first(keys: Sequence[Key]) -> bool:
 
 
 def _rising_number(keys: Sequence[Key]) -> bool:
-    return all(int(a) < int(b) for (_, a), (_, b) in pairwise(keys)) if all(id.isdigit() for _, id in keys) else False
+    numbers = all(id.isascii() and id.isdigit() and len(id) < _LONGEST_NUMBER for _, id in keys)
+    return numbers and all(int(a) < int(b) for (_, a), (_, b) in pairwise(keys))
 
 
 def _rising_text(keys: Sequence[Key]) -> bool:

@@ -1,8 +1,8 @@
-"""A local Polymarket with the real one's quirks: for tests in process, and as a server (`python -m market_data.standin`)."""
+"""A local Polymarket with the real one's quirks: for tests, and as a server (`python -m coordeval.market_data.standin`)."""
 
-from market_data.standin.app import polymarket_app
-from market_data.standin.catalogue import Catalogue, Recorded
-from market_data.standin.faults import FAULTS, Faults
-from market_data.standin.world import GeneratedMarkets
+from coordeval.market_data.standin.app import polymarket_app
+from coordeval.market_data.standin.catalogue import Catalogue, Recorded
+from coordeval.market_data.standin.faults import FAULTS, Faults
+from coordeval.market_data.standin.world import GeneratedMarkets
 
 __all__ = ["FAULTS", "Catalogue", "Faults", "GeneratedMarkets", "Recorded", "polymarket_app"]

@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from market_data.standin.catalogue import Catalogue, Json
-from market_data.standin.clob import clob_market, prices_history
-from market_data.standin.data_api import resolutions, trades, v2_prices
-from market_data.standin.faults import Faults
-from market_data.standin.world import NOW
+from coordeval.market_data.standin.announced import announced
+from coordeval.market_data.standin.catalogue import Catalogue, Json
+from coordeval.market_data.standin.clob import clob_market, prices_history
+from coordeval.market_data.standin.data_api import resolutions, trades, v2_prices
+from coordeval.market_data.standin.faults import Faults
+from coordeval.market_data.standin.world import NOW
 
 _LIMIT, _DEFAULT_LIMIT, _MAX_OFFSET = 100, 20, 2000
 _SORTS = {"volumeNum", "liquidityNum", "volume24hr", "startDate", "endDate", "createdAt", "id", "closedTime"}
@@ -46,7 +47,7 @@ def polymarket_app(catalogue: Catalogue, faults: Faults | None = None) -> Starle
 
         return Route(path, answer)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             route("/gamma/markets/keyset", keyset),
             route("/gamma/markets", markets),
@@ -59,6 +60,8 @@ def polymarket_app(catalogue: Catalogue, faults: Faults | None = None) -> Starle
             route("/data/v2/trades", trades),
         ]
     )
+    app.add_middleware(announced)
+    return app
 
 
 def keyset(catalogue: Catalogue, name: str, params: QueryParams) -> tuple[int, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from market_data.polymarket.fields import instant
+from coordeval.market_data.polymarket.fields import instant
 
 Json = dict[str, Any]
 Indices = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from starlette.datastructures import QueryParams
 
-from market_data.standin.catalogue import Catalogue
+from coordeval.market_data.standin.catalogue import Catalogue
 
 _WINDOW = 1_296_000
 _MIN_FIDELITY = {"1w": 5, "1m": 10}

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 from starlette.datastructures import QueryParams
 
-from market_data.polymarket.fields import instant
-from market_data.standin.catalogue import Catalogue, Json
+from coordeval.market_data.polymarket.fields import instant
+from coordeval.market_data.standin.catalogue import Catalogue, Json
 
 _BUCKET, _TRADE_EVERY, _TRADES, _PAGE = 43_200, 1_800, 3_000, 1_000
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from market_data.errors import DataError
+from coordeval.market_data.errors import DataError
 
 FAULTS = (
     "429",

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import orjson
 
-from market_data.standin.catalogue import Catalogue, Json
+from coordeval.market_data.standin.catalogue import Catalogue, Json
 
 Kind = Literal["resolved", "fifty_fifty", "teams", "disputed", "no_status", "no_closing_time", "no_volume", "open"]
 KINDS: dict[Kind, float] = {

@@ -9,19 +9,19 @@ from typing import Any
 
 import httpx
 
-from market_data.http import HttpClient, Patience
-from market_data.polymarket.completeness import Query
-from market_data.venues.base import MarketPage, MarketRow, PriceRecord, RefusedRow, Statement, Venue
-from market_data.venues.forecastbench import Round, rounds
-from market_data.venues.kalshi import Kalshi
-from market_data.venues.listing import Completeness, Listed, Page, Prices
-from market_data.venues.manifold import Manifold
-from market_data.venues.metaculus import Metaculus
-from market_data.venues.metaculus_token import metaculus_client
-from market_data.venues.polymarket import Polymarket
-from market_data.venues.reading import Reader, evidence
-from market_data.venues.registry import from_file, load
-from market_data.venues.walk import next_page, rows_of
+from coordeval.market_data.http import HttpClient, Patience
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.venues.base import MarketPage, MarketRow, PriceRecord, RefusedRow, Statement, Venue
+from coordeval.market_data.venues.forecastbench import Round, rounds
+from coordeval.market_data.venues.kalshi import Kalshi
+from coordeval.market_data.venues.listing import Completeness, Listed, Page, Prices
+from coordeval.market_data.venues.manifold import Manifold
+from coordeval.market_data.venues.metaculus import Metaculus
+from coordeval.market_data.venues.metaculus_token import metaculus_client
+from coordeval.market_data.venues.polymarket import Polymarket
+from coordeval.market_data.venues.reading import Reader, evidence
+from coordeval.market_data.venues.registry import from_file, load
+from coordeval.market_data.venues.walk import next_page, rows_of
 
 __all__ = [
     "Completeness",

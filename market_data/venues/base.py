@@ -9,9 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from market_data.http import HttpClient, Service
-from market_data.polymarket.completeness import Query
-from market_data.types import Market, Outcome, PricePoint
+from coordeval.market_data.http import HttpClient, Service
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.types import Market, Outcome, PricePoint
 
 
 class MarketRow(Protocol):

@@ -17,20 +17,19 @@ A market is frozen anew in each round, so its id here is `<due>:<source>:<id>`, 
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from market_data.errors import DataError
-from market_data.polymarket.fields import SchemaChange
-from market_data.polymarket.parse import Refused
-from market_data.polymarket.resolution import Verdict
-from market_data.types import Document, Market, Outcome, PricePoint
-from market_data.venues.reading import Reader
+from coordeval.market_data.bodies import json_value
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.polymarket.fields import SchemaChange, name_of, printable, shown
+from coordeval.market_data.polymarket.parse import UNREADABLE, Refused, refused_row
+from coordeval.market_data.polymarket.resolution import Verdict
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
+from coordeval.market_data.venues.reading import Reader
 
 NAME = "forecastbench"
 MARKET_SOURCES = frozenset({"infer", "kalshi", "manifold", "metaculus", "polymarket"})
@@ -38,6 +37,7 @@ DATASET_SOURCES = frozenset({"acled", "dbnomics", "fred", "serpapi", "wikipedia"
 COMBINED = "combined question"
 DATASET = "dataset question"
 _NOTHING = "N/A"
+_LFS = b"version https://git-lfs.github.com/spec/"
 _QUESTIONS, _RESOLUTIONS = "question_sets/{}-llm.json", "resolution_sets/{}_resolution_set.json"
 Key = tuple[str, str]
 """(source, the source's own id)"""
@@ -86,15 +86,16 @@ class Round:
         for row in questions:
             try:
                 question = _question(row, due, events or {})
-            except SchemaChange as change:
-                question = Refused(item=change.item, reason=change.reason, detail=str(change))
+            except (SchemaChange, *UNREADABLE) as error:
+                question = refused_row(row, error, None, name=f"ForecastBench {due}, question {name_of(row, 'id')}")
             if isinstance(question, FrozenQuestion) and question.key in self.questions:
                 question = _refuse(question.market.id, "listed twice", "the source and id stand in the set a second time")
             if isinstance(question, Refused):
                 self.refused.append(question)
             else:
                 self.questions[question.key] = question
-        self._outcomes = self._resolve(resolutions)
+        asked = {(row.get("source"), row.get("id")) for row in questions if _has_key(row)}
+        self._outcomes = self._resolve(resolutions, asked)
 
     def markets(self) -> list[Market]:
         return [question.market for question in self.questions.values()]
@@ -127,37 +128,61 @@ class Round:
                 f"ForecastBench: {directory / name} cannot be read ({error.strerror}); rounds here: {available}; {fix}"
             ) from error
         self.checksums[name] = hashlib.sha256(content).hexdigest()
+        if content.startswith(_LFS):
+            raise DataError(
+                f"ForecastBench: {directory / name} is a Git LFS pointer, not the file it stands for; "
+                "run `git lfs pull` in that folder, or download the file itself"
+            )
         try:
-            file = Reader.of(orjson.loads(content), f"ForecastBench: {directory / name}")
-        except orjson.JSONDecodeError as error:
+            file = Reader.of(json_value(content), f"ForecastBench: {directory / name}")
+        except ValueError as error:
+            if isinstance(error, DataError):
+                raise
             raise DataError(f"ForecastBench: {directory / name} is not JSON ({error}); download it again") from error
         for of, expected in (("forecast_due_date", self.due), ("question_set", f"{self.due}-llm.json")):
             if (got := file.text(of)) != expected:
                 raise DataError(f"{file.item}: {of} is {got!r}, not {expected!r}; it belongs to another round")
-        return list(file.objects(field))
+        return file.rows(field)
 
-    def _resolve(self, rows: list[Any]) -> list[Outcome]:
+    def _resolve(self, rows: list[Any], asked: Container[Any]) -> list[Outcome]:
         found: dict[Key, list[_Resolution]] = defaultdict(list)
+        unread = set[Key]()
         for row in rows:
-            if row.get("source") in MARKET_SOURCES and isinstance(row.get("id"), str):
-                found[row["source"], row["id"]].append(_resolution(row))
-        if strangers := [key for key in found if key not in self.questions]:
+            if not isinstance(row, Mapping):
+                error = SchemaChange(f"ForecastBench {self.due}, a row of the resolution set", "(itself)", "an object", row)
+                self.refused.append(refused_row(row, error, None))
+            elif _has_key(row) and row["source"] in MARKET_SOURCES:
+                key = (row["source"], row["id"])
+                try:
+                    found[key].append(_resolution(row))
+                except SchemaChange as change:
+                    self.refused.append(refused_row(row, change, None))
+                    unread.add(key)
+        if strangers := [key for key in found if key not in asked]:  # a refused question was asked too
             raise DataError(
                 f"ForecastBench {self.due}: {len(strangers)} rows of the resolution set resolve no market question of the "
                 f"round, the first is {strangers[0]}; the two files do not belong together"
             )
         made = max((row.day for some in found.values() for row in some if not row.resolved), default=None)
         due = date.fromisoformat(self.due)
-        return [_outcome(question.market.id, found[key], due, made) for key, question in self.questions.items()]
+        return [
+            _unread(question.market.id) if key in unread else _outcome(question.market.id, found[key], due, made)
+            for key, question in self.questions.items()
+        ]
+
+
+def _has_key(row: Any) -> bool:
+    return isinstance(row, Mapping) and isinstance(row.get("source"), str) and isinstance(row.get("id"), str)
 
 
 def _question(row: Mapping[str, Any], due: str, events: Mapping[Key, str]) -> FrozenQuestion | Refused:
     """Raises SchemaChange."""
-    source, id = row.get("source"), row.get("id")
-    if isinstance(id, list) or isinstance(row.get("combination_of"), list):
+    Reader.of(row, f"a question of ForecastBench {due}")
+    named = f"{name_of(row, 'source')}:{name_of(row, 'id')}"
+    if isinstance(row.get("id"), list) or isinstance(row.get("combination_of"), list):
         detail = "it asks for two questions at once, and its answer is not one market's"
-        return _refuse(f"{source}:{id}", COMBINED, detail)
-    field = Reader(row, f"ForecastBench {due}, question {source}:{id}")
+        return _refuse(f"{name_of(row, 'source')}:{shown(row.get('id'))}", COMBINED, detail)
+    field = Reader(row, f"ForecastBench {due}, question {named}")
     source, id = field.text("source"), field.text("id")
     if source in DATASET_SOURCES:
         return _refuse(f"{source}:{id}", DATASET, "it follows a data series: several resolution dates and no price")
@@ -173,6 +198,7 @@ def _question(row: Mapping[str, Any], due: str, events: Mapping[Key, str]) -> Fr
         event_id=events.get((source, id)) or _event(source, id, field.optional_text("url")),
         simulated=False,
         reference_time=frozen,
+        text_known_at=frozen,
         url=field.optional_text("url"),
         question=field.text("question"),
         description="\n\n".join(text for text in texts if text),
@@ -202,6 +228,12 @@ def _outcome(market_id: str, rows: list[_Resolution], due: date, made: date | No
     return Outcome(market_id=market_id, status=status, value=value, resolved_at=at, reason=reason)
 
 
+def _unread(market_id: str) -> Outcome:
+    """One of its rows says what nobody can read, so the others do not speak for it."""
+    reason = "its row in the resolution set cannot be read"
+    return Outcome(market_id=market_id, status="unresolved", value=None, resolved_at=None, reason=reason)
+
+
 def _verdict(rows: list[_Resolution], due: date, made: date | None) -> Verdict:
     if not rows:
         return "unresolved", None, "no row in the resolution set: nullified, or its source went silent"
@@ -225,7 +257,7 @@ def _resolved_to(value: float | None) -> Verdict:
 
 
 def _resolution(row: Mapping[str, Any]) -> _Resolution:
-    field = Reader(row, f"ForecastBench resolution {row['source']}:{row['id']}")
+    field = Reader(row, f"ForecastBench resolution {row['source']}:{name_of(row, 'id')}")
     if not isinstance(row.get("resolved"), bool):
         field.changed("resolved", "true or false")
     try:
@@ -261,4 +293,4 @@ def _price(field: Reader) -> float | None:
 
 
 def _refuse(item: str, reason: str, detail: str) -> Refused:
-    return Refused(item=item, reason=reason, detail=f"{item}: {detail}")
+    return Refused(item=printable(item), reason=reason, detail=printable(f"{item}: {detail}"))

@@ -6,31 +6,37 @@
 - `status=settled` goes with `min_settled_ts`/`max_settled_ts` only; with `min_close_ts` it is documented as incompatible.
 - The live list holds about three months. Older markets are in `/historical/markets`, which filters by no time: its whole
   list is read. `/historical/cutoff` says where the border lies; it moves, and a move during a listing is noted as a gap.
-- `close_time` is moved to the actual closing of a market that closes early, and early means YES; so the deadline
-  that is shown is `latest_expiration_time` unless the market cannot close early. Rules can be edited; no history is served.
+- `close_time` is moved to the actual closing of a market that closes early, and early means YES. So the deadline that is
+  shown is the day (and hour) that the ticker names, New York time, or `expected_expiration_time` where that is later: both
+  were known at opening. Without a day in the ticker it is `latest_expiration_time`, since the expected one may have been
+  moved with an early closing; where a market cannot close early, `close_time`. No history of rules is served.
 - A `binary` market can settle at a fraction (`result` "scalar"). The last price decides nothing.
 - A contract is named by `title` and, where an event has several, `yes_sub_title`; markets do not name their category.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import orjson
 
-from market_data.errors import DataError
-from market_data.http import BadAnswer
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange, keep_aside
-from market_data.polymarket.resolution import Verdict
-from market_data.types import Market, Outcome, OutcomeStatus
-from market_data.venues.kalshi_prices import Period, candle_prices
-from market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
-from market_data.venues.reading import Reader, evidence
-from market_data.venues.walk import next_page, rows_of
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import BadAnswer, FetchError
+from coordeval.market_data.opening import Deadlines, Listing
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange, keep_aside, name_of, unfit
+from coordeval.market_data.polymarket.resolution import Verdict
+from coordeval.market_data.types import Market, Outcome, OutcomeStatus
+from coordeval.market_data.venues.kalshi_prices import Period, candle_prices
+from coordeval.market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
+from coordeval.market_data.venues.open_lists import kalshi_open
+from coordeval.market_data.venues.reading import Reader, evidence
+from coordeval.market_data.venues.walk import next_page, rows_of, same_market
 
 NAME = "kalshi"
 BASE_URL = "https://external-api.kalshi.com/trade-api/v2"
@@ -64,6 +70,10 @@ class KalshiFacts:
 
 
 KalshiMarket = Listed[KalshiFacts]
+_NEW_YORK = ZoneInfo("America/New_York")
+_DAY = re.compile(
+    r"(?<=-)(?P<year>\d\d)(?P<month>JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)(?P<day>\d\d)(?P<hour>\d\d)?"
+)
 
 
 def kalshi_outcome(status: str, result: str, value: Decimal | None, market_type: str = "binary") -> Verdict:
@@ -81,6 +91,28 @@ def kalshi_outcome(status: str, result: str, value: Decimal | None, market_type:
     return "resolved", _WON[result], ""
 
 
+def deadline(field: Reader, event_ticker: str) -> datetime | None:
+    """When the market was to end, as far as that was known at opening. Raises SchemaChange."""
+    latest, expected = field.iso("latest_expiration_time"), field.iso("expected_expiration_time")
+    named = _day_of(event_ticker) or _day_of(field.text("ticker"))
+    if named is None:
+        return latest
+    return max(named, expected) if expected else named
+
+
+def _day_of(ticker: str) -> datetime | None:
+    """The end of the day, or the hour, that a ticker such as KXHIGHNY-26AUG05-B70 or KXBTCD-26AUG0517 names; UTC."""
+    for match in _DAY.finditer(ticker):
+        day = f"20{match['year']} {match['month']} {match['day']}"
+        try:
+            at = datetime.strptime(day, "%Y %b %d").replace(tzinfo=_NEW_YORK)
+        except ValueError:
+            continue
+        hour = int(match["hour"] or 24)
+        return (at + timedelta(hours=hour if hour <= 24 else 24)).astimezone(UTC)  # of the wall clock
+    return None
+
+
 def _no_winner(result: str, value: Decimal | None) -> Verdict:
     if result == "":
         return "voided", None, "finalized without a result"
@@ -94,7 +126,7 @@ def _no_winner(result: str, value: Decimal | None) -> Verdict:
 
 def parse_kalshi(row: Mapping[str, Any], *, archived: bool = False) -> KalshiMarket | str:
     """The market, or why it is passed over. Raises SchemaChange."""
-    field = Reader(row, f"Kalshi market {row.get('ticker', '(without ticker)')}")
+    field = Reader(row, f"Kalshi market {name_of(row, 'ticker')}")
     if row.get("mve_collection_ticker") or row.get("mve_selected_legs"):
         return "combination of several markets"
     if field.dollars("notional_value") not in (None, Decimal(1)):
@@ -120,7 +152,7 @@ def parse_kalshi(row: Mapping[str, Any], *, archived: bool = False) -> KalshiMar
             question=f"{title} [{yes_title}]" if yes_title and yes_title.casefold() not in title.casefold() else title,
             description="\n\n".join(rule for rule in rules if rule),
             opened_at=opened_at,
-            scheduled_close=field.iso("latest_expiration_time") if early else closed_at,
+            scheduled_close=deadline(field, event_ticker) if early else closed_at,
         ),
         outcome=Outcome(market_id=ticker, status=verdict[0], value=verdict[1], resolved_at=settled_at, reason=verdict[2]),
         facts=KalshiFacts(
@@ -185,6 +217,10 @@ class Kalshi(Paged):
             so_far = page.so_far
             yield page
 
+    def open_pages(self, wanted: Deadlines) -> AsyncIterator[Listing]:
+        """What is open now, all of it: the deadlines are held against the rows. Raises FetchError, DataError."""
+        return kalshi_open(self._client, self._service, parse_kalshi, self._aside)
+
     async def prices(
         self, row: KalshiMarket, as_of: datetime, *, since: datetime | None = None, period: Period = 60
     ) -> Prices:
@@ -199,6 +235,21 @@ class Kalshi(Paged):
             since=since,
             period=period,
         )
+
+    async def _by_id(self, market_id: str, facts: Mapping[str, Any]) -> KalshiMarket | str:
+        def check(payload: Any, *, archived: bool) -> KalshiMarket | str:
+            row = Reader.of(payload, f"Kalshi market {market_id}").inner("market").row
+            read = parse_kalshi(row, archived=archived)
+            return read if isinstance(read, str) else same_market(read, market_id)
+
+        try:
+            live = partial(check, archived=False)
+            return await self._client.get_json(self._service, f"/markets/{market_id}", check=live)
+        except FetchError as error:
+            if error.status != 404:
+                raise
+        old = partial(check, archived=True)
+        return await self._client.get_json(self._service, f"/historical/markets/{market_id}", check=old)
 
     async def _begin(self, query: Query) -> Completeness:
         border = await self._border()
@@ -224,7 +275,7 @@ class Kalshi(Paged):
     def _page(self, payload: Any, *, so_far: Completeness, place: _Place) -> Page[KalshiFacts]:
         rows = rows_of(payload, "markets", f"Kalshi page of {place.path}", self._aside)
         following = payload.get("cursor")
-        if not isinstance(following, str):
+        if not isinstance(following, str) or unfit(following):
             raise SchemaChange(
                 f"Kalshi page of {place.path}",
                 "cursor",

@@ -12,17 +12,20 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
-from market_data.errors import DataError
-from market_data.http import FetchError, HttpClient, Service
-from market_data.polymarket.completeness import counted
-from market_data.types import Market, PriceKind, PricePoint, utc
-from market_data.venues.listing import Prices
-from market_data.venues.reading import Reader
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError, HttpClient, Service
+from coordeval.market_data.polymarket.completeness import counted
+from coordeval.market_data.polymarket.fields import readable
+from coordeval.market_data.types import Market, PriceKind, PricePoint, utc
+from coordeval.market_data.venues.listing import Prices
+from coordeval.market_data.venues.reading import Reader
 
 Period = Literal[1, 60, 1440]
 """Minutes."""
 WIDEST_SPREAD = Decimal("0.10")
 """The middle of a wider spread is nobody's price; the last trade then stands alone."""
+_Candle = tuple[datetime, tuple[Decimal | None, str], Decimal | None]
+"""(its end, (the mid, or why there is none), the last trade)"""
 _CANDLES = 5000
 """The documented limit of one request."""
 
@@ -73,17 +76,19 @@ def candle_points(
         raise DataError(f"Kalshi market {market_id}: the candles are those of {ticker}; check the base URL")
     points: dict[tuple[datetime, PriceKind], PricePoint] = {}
     dropped: dict[str, int] = {}
-    for candle in answer.objects("candlesticks"):
-        field = Reader(candle, answer.item)
+
+    def read(candle: Any) -> _Candle:
+        field = Reader.of(candle, answer.item, "a candle")
         at = field.seconds("end_period_ts") or field.changed("end_period_ts", "seconds since 1970")
+        return at, _mid(field), field.inner("price").dollars("close")
+
+    for at, (mid, why_not), trade in readable(answer.rows("candlesticks"), read, dropped):
         if at > end or at < start:
             reason = "candle ends after the window" if at > end else "candle ends before the window"
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
-        mid, why_not = _mid(field)
         if why_not:
             dropped[why_not] = dropped.get(why_not, 0) + 1
-        trade = field.inner("price").dollars("close")
         prices: tuple[tuple[PriceKind, Decimal | None], ...] = (("mid", mid), ("last_trade", trade))
         for kind, price in prices:
             if price is None:

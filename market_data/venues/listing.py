@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from market_data.errors import DataError
-from market_data.http import HttpClient, Service
-from market_data.polymarket.completeness import Query, Totals
-from market_data.polymarket.parse import Refused
-from market_data.types import Market, Outcome, PricePoint
-from market_data.venues.base import standin
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError, HttpClient, Service
+from coordeval.market_data.polymarket.completeness import Query, Totals
+from coordeval.market_data.polymarket.parse import Refused
+from coordeval.market_data.types import Market, Outcome, PricePoint
+from coordeval.market_data.venues.base import standin
 
 F = TypeVar("F")
 
@@ -97,6 +97,8 @@ class Page(Generic[F]):
     listed: tuple[Listed[F], ...]
     refused: tuple[Refused, ...]
     so_far: Completeness
+    passed: tuple[Listed[F], ...] = ()
+    """Rows that were read and lie outside the window; a market known from an earlier pull may have moved there."""
 
 
 class Paged:
@@ -129,3 +131,21 @@ class Paged:
 
     def restored(self, plain: Mapping[str, Any]) -> Completeness:
         return Completeness.from_json(plain)
+
+    async def by_ids(self, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Listed[Any] | str]:
+        """Markets by their ids, whatever their state; the facts are those stored of each. A text says why there is none."""
+        return {market_id: await self._asked(market_id, facts) for market_id, facts in known.items()}
+
+    async def _asked(self, market_id: str, facts: Mapping[str, Any]) -> Listed[Any] | str:
+        try:
+            return await self._by_id(market_id, facts)
+        except FetchError as error:
+            if error.status not in (404, 410):
+                raise
+            return f"asked for by its id, it is not there any more (status {error.status})"
+        except DataError as error:
+            return f"asked for by its id, the answer cannot be read: {error}"
+
+    async def _by_id(self, market_id: str, facts: Mapping[str, Any]) -> Listed[Any] | str:
+        """Raises FetchError; DataError for an answer about something else."""
+        return f"{self.name} cannot be asked for one market"

@@ -23,16 +23,18 @@ from typing import Any
 
 import orjson
 
-from market_data.errors import DataError
-from market_data.http import BadAnswer
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange
-from market_data.polymarket.resolution import Verdict
-from market_data.types import Market, Outcome
-from market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
-from market_data.venues.manifold_prices import bet_prices
-from market_data.venues.reading import Reader, evidence
-from market_data.venues.walk import next_page, rows_of
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import BadAnswer
+from coordeval.market_data.opening import Deadlines, Listing
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange, name_of
+from coordeval.market_data.polymarket.resolution import Verdict
+from coordeval.market_data.types import Market, Outcome
+from coordeval.market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
+from coordeval.market_data.venues.manifold_prices import bet_prices
+from coordeval.market_data.venues.open_lists import manifold_open
+from coordeval.market_data.venues.reading import Reader, evidence
+from coordeval.market_data.venues.walk import id_of, next_page, rows_of, same_market
 
 NAME = "manifold"
 BASE_URL = "https://api.manifold.markets/v0"
@@ -81,7 +83,7 @@ def manifold_outcome(*, resolved: bool, resolution: str, probability: float | No
 
 def parse_manifold(row: Mapping[str, Any]) -> ManifoldMarket:
     """Raises SchemaChange."""
-    field = Reader(row, f"Manifold market {row.get('id', '(without id)')}")
+    field = Reader(row, f"Manifold market {name_of(row, 'id')}")
     id, sibling = field.text("id"), field.optional_text("siblingContractId")
     probability = field.number("resolutionProbability")
     opened_at, resolved_at = field.milliseconds("createdTime"), field.milliseconds("resolutionTime")
@@ -149,11 +151,22 @@ class Manifold(Paged):
             so_far = page.so_far
             yield page
 
+    def open_pages(self, wanted: Deadlines) -> AsyncIterator[Listing]:
+        """What is open now, all of it: the deadlines are held against the rows. Raises FetchError, DataError."""
+        return manifold_open(self._client, self._service, parse_manifold, self._aside)
+
     async def prices(
         self, row: ManifoldMarket, as_of: datetime, *, since: datetime | None = None, max_pages: int = 200
     ) -> Prices:
         """The probability after each bet."""
         return await bet_prices(self._client, self._service, row.market, as_of=as_of, since=since, max_pages=max_pages)
+
+    async def _by_id(self, market_id: str, facts: Mapping[str, Any]) -> ManifoldMarket:
+        def check(payload: Any) -> ManifoldMarket:
+            read = parse_manifold(Reader.of(payload, f"Manifold market {market_id}").row)
+            return same_market(read, market_id)
+
+        return await self._client.get_json(self._service, f"/market/{market_id}", check=check)
 
     def _begin(self, query: Query) -> Completeness:
         # A market that was created after the window's end cannot have resolved in it.
@@ -169,13 +182,13 @@ class Manifold(Paged):
             raise BadAnswer(
                 "page out of order", f"asked for markets created before {before}, newest first, got {created[:3]}, …"
             )
-        fresh = [row for row in rows if not (isinstance(row, Mapping) and row.get("id") in ties)]
+        fresh = [row for row in rows if not (isinstance(row, Mapping) and id_of(row, "id") in ties)]
         if len(rows) >= _PAGE_SIZE and not fresh:
             raise DataError(f"{_PAGE_SIZE} Manifold markets or more share one createdTime, so the list cannot be paged")
         if not rows:  # a short page may be a clamped one, so only an empty one is the end
             return next_page(so_far, (), _resolved, id_field="id", aside=self._aside, ended="last page")
         last = created[-1]
-        tied = [str(row.get("id")) for row in rows if isinstance(row, Mapping) and _created(row) == last]
+        tied = [id for row in rows if (id := id_of(row, "id")) and _created(row) == last]
         cursor = orjson.dumps([last + 1, tied] if fresh else [last, []]).decode()
         return next_page(so_far, fresh, _resolved, id_field="id", aside=self._aside, cursor=cursor)
 

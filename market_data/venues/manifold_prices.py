@@ -12,13 +12,14 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.http import BadAnswer, HttpClient, Service
-from market_data.polymarket.completeness import counted
-from market_data.types import Market, PricePoint, utc
-from market_data.venues.listing import Prices
-from market_data.venues.reading import Reader
-from market_data.venues.walk import rows_of
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import BadAnswer, HttpClient, Service
+from coordeval.market_data.polymarket.completeness import counted
+from coordeval.market_data.polymarket.fields import readable
+from coordeval.market_data.types import Market, PricePoint, utc
+from coordeval.market_data.venues.listing import Prices
+from coordeval.market_data.venues.reading import Reader
+from coordeval.market_data.venues.walk import rows_of
 
 _PAGE_SIZE = 1000
 
@@ -69,26 +70,19 @@ async def bet_prices(
 
 def _page(payload: Any, *, market: Market, as_of: datetime, seen: frozenset[str]) -> Bets:
     rows = rows_of(payload, None, f"bets of Manifold market {market.id}", None)
-    fields = [Reader.of(row, f"bet of Manifold market {market.id}") for row in rows]
-    ids = [field.text("id") for field in fields]
-    times = [field.milliseconds("createdTime") or field.changed("createdTime", "milliseconds") for field in fields]
+    dropped: dict[str, int] = {}
+    bets = readable(rows, partial(_bet, market=market), dropped)
+    ids, times = [bet.id for bet in bets], [bet.created for bet in bets]
     if seen.intersection(ids) or len(set(ids)) < len(ids):
         raise BadAnswer("repeated page", f"bets of market {market.id} come a second time")
     if any(earlier < later for earlier, later in pairwise(times)):
         raise BadAnswer("page out of order", f"the bets of market {market.id} are not newest first")
     points: list[PricePoint] = []
-    dropped: dict[str, int] = {}
-    for field, at in zip(fields, times, strict=True):
-        if (contract := field.text("contractId")) != market.id:
-            raise DataError(f"Manifold market {market.id}: asked for its bets, got one of {contract}; check `contractId`")
-        knowable_at, reason = _knowable(field, at)
-        if not reason and knowable_at > as_of:
-            reason = "after as-of"
-        if reason:
+    for bet in bets:
+        if reason := bet.reason or ("after as-of" if bet.knowable_at > as_of else ""):
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
-        price = field.probability("probAfter")
-        points.append(PricePoint(market_id=market.id, knowable_at=knowable_at, price=price, kind="last_trade"))
+        points.append(PricePoint(market_id=market.id, knowable_at=bet.knowable_at, price=bet.price, kind="last_trade"))
     return Bets(
         points=tuple(points),
         dropped=dropped,
@@ -96,6 +90,26 @@ def _page(payload: Any, *, market: Market, as_of: datetime, seen: frozenset[str]
         last_id=ids[-1] if ids else "",
         ids=frozenset(ids),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bet:
+    id: str
+    created: datetime
+    knowable_at: datetime
+    price: float
+    reason: str
+    """Why it gives no price; "" where it does."""
+
+
+def _bet(row: Any, *, market: Market) -> _Bet:
+    """Raises SchemaChange; DataError for another market's bet."""
+    field = Reader.of(row, f"bet of Manifold market {market.id}")
+    id, created = field.text("id"), field.milliseconds("createdTime") or field.changed("createdTime", "milliseconds")
+    if (contract := field.text("contractId")) != market.id:
+        raise DataError(f"Manifold market {market.id}: asked for its bets, got one of {contract}; check `contractId`")
+    knowable_at, reason = _knowable(field, created)
+    return _Bet(id, created, knowable_at, 0.0 if reason else field.probability("probAfter"), reason)
 
 
 def _knowable(bet: Reader, created: datetime) -> tuple[datetime, str]:

@@ -16,22 +16,22 @@ they ask for written permission before data of the API is used to train or evalu
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from market_data.errors import CoordevalError, DataError
-from market_data.http import BadAnswer, FetchError
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange, keep_aside
-from market_data.polymarket.resolution import Verdict
-from market_data.types import Market, Outcome, PricePoint, utc
-from market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
-from market_data.venues.metaculus_token import BASE_URL, HINT, TOKEN_VARIABLE, metaculus_client
-from market_data.venues.reading import Reader, evidence
-from market_data.venues.walk import next_page, rows_of
+from coordeval.market_data.errors import CoordevalError, DataError
+from coordeval.market_data.http import BadAnswer, FetchError
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange, keep_aside, name_of
+from coordeval.market_data.polymarket.resolution import Verdict
+from coordeval.market_data.types import Market, Outcome, PricePoint, utc
+from coordeval.market_data.venues.listing import Completeness, Listed, Page, Paged, Prices
+from coordeval.market_data.venues.metaculus_token import BASE_URL, HINT, TOKEN_VARIABLE, metaculus_client
+from coordeval.market_data.venues.reading import Reader, evidence
+from coordeval.market_data.venues.walk import id_of, next_page, rows_of
 
 NAME = "metaculus"
 REQUESTS_PER_SECOND = 0.25
@@ -78,9 +78,9 @@ def metaculus_outcome(status: str, resolution: str, kind: str = "binary") -> Ver
 
 def parse_question(row: Mapping[str, Any]) -> MetaculusQuestion | str:
     """The market of one question, with the `post` that `questions_of` put beside it. Raises SchemaChange."""
-    if (kind := row.get("kind")) is not None:
-        return str(kind)
-    field = Reader(row, f"Metaculus question {row.get('id', '(without id)')}")
+    if "kind" in row and "post" not in row:
+        return str(row["kind"])
+    field = Reader(row, f"Metaculus question {name_of(row, 'id')}")
     post = field.inner("post")
     question_id, post_id = _number(field, "id"), _number(post, "id")
     status, resolution = field.optional_text("status"), field.optional_text("resolution").casefold()
@@ -131,10 +131,10 @@ def questions_of(post: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         shared = {name: group.get(name) for name in ("description", "resolution_criteria", "fine_print")}
         rows = group.get("questions")
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            return [{"id": f"of the group in post {post.get('id')}", "post": about}]  # refused by its id
+            return [{"id": f"of the group in post {name_of(post, 'id')}", "post": about}]  # refused by its id
         return [{**row, **{k: v for k, v in shared.items() if not row.get(k)}, "post": about} for row in rows]
     kind = "conditional pair" if post.get("conditional") else "post without a question"
-    return [{"id": f"post {post.get('id')}", "kind": kind}]
+    return [{"id": f"post {name_of(post, 'id')}", "kind": kind}]
 
 
 class Metaculus(Paged):
@@ -170,6 +170,19 @@ class Metaculus(Paged):
         read = partial(history_points, facts=row.facts, as_of=as_of, since=since)
         return await self._ask(f"/posts/{row.facts.post_id}/", [], read)
 
+    async def _by_id(self, market_id: str, facts: Mapping[str, Any]) -> MetaculusQuestion | str:
+        post_id = str(facts.get("post_id"))
+
+        def check(payload: Any) -> MetaculusQuestion | str:
+            Reader.of(payload, f"Metaculus post {post_id}")
+            for row in questions_of(payload):
+                read = parse_question(row) if str(row.get("id")) == market_id else ""
+                if read:
+                    return read
+            return f"its post {post_id} does not hold it any more"
+
+        return await self._ask(f"/posts/{post_id}/", [], check)
+
     async def _ask(self, path: str, params: list[tuple[str, str]], check: Callable[[Any], T]) -> T:
         try:
             return await self._client.get_json(self._service, path, params, check=check)
@@ -191,20 +204,20 @@ class Metaculus(Paged):
             raise SchemaChange("Metaculus page of posts", *problem, keep_aside(payload, self._aside))
         if following and not posts:
             raise BadAnswer("empty page", f"no posts from offset {so_far.cursor} on, but the list goes on")
-        dated = [Reader(post, f"Metaculus post {post.get('id')}") for post in posts if isinstance(post, Mapping)]
-        published = [at for post in dated if (at := post.iso("published_at")) is not None]
+        dated = [Reader(post, f"Metaculus post {name_of(post, 'id')}") for post in posts if isinstance(post, Mapping)]
+        published = [at for post in dated if (at := _published(post)) is not None]
         if any(earlier > later for earlier, later in pairwise(published)):
             raise BadAnswer("page out of order", "the posts are not in the order of published_at, so some may be skipped")
         rows = [row for post in posts for row in (questions_of(post) if isinstance(post, Mapping) else [post])]
-        known = set(so_far.last_ids)
-        fresh = [row for row in rows if not (isinstance(row, Mapping) and str(row.get("id")) in known)]
+        known = set(so_far.last_ids) - {""}
+        fresh = [row for row in rows if id_of(row, "id") not in known]
         if rows and not fresh:
             raise BadAnswer("repeated page", f"{len(rows)} questions come a second time: `offset` is ignored")
         state = {"cursor": str(int(so_far.cursor) + len(posts)), "ended": "" if following else "last page"}
         page = next_page(so_far, fresh, _resolved, id_field="id", aside=self._aside, **state)
         twice = Counter({"listed twice": len(rows) - len(fresh)}) if len(fresh) < len(rows) else Counter[str]()
         counted = page.so_far.extended(rows=len(rows) - len(fresh), passed_over=twice)
-        return Page(listed=page.listed, refused=page.refused, so_far=counted)
+        return replace(page, so_far=counted)
 
 
 def history_points(payload: Any, *, facts: MetaculusFacts, as_of: datetime, since: datetime | None = None) -> Prices:
@@ -262,4 +275,12 @@ def _category(post: Reader) -> str:
     categories = projects.get("category") if isinstance(projects, Mapping) else None
     if not isinstance(categories, list) or not categories or not isinstance(categories[0], Mapping):
         return ""
-    return str(categories[0].get("name") or "")
+    return Reader(categories[0], post.item).optional_text("name")
+
+
+def _published(post: Reader) -> datetime | None:
+    """None too where it cannot be read: such a post has no place in the order, and is read all the same."""
+    try:
+        return post.iso("published_at")
+    except SchemaChange:
+        return None

@@ -4,8 +4,8 @@ import os
 
 import httpx
 
-from market_data.errors import CoordevalError
-from market_data.http import HttpClient, Patience
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.http import HttpClient, Patience
 
 BASE_URL = "https://www.metaculus.com/api"
 TOKEN_VARIABLE = "METACULUS_TOKEN"

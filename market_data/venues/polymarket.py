@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from market_data.http import TRY_LATER, FetchError, HttpClient
-from market_data.polymarket import (
+from coordeval.market_data.http import TRY_LATER, FetchError, HttpClient
+from coordeval.market_data.opening import Deadlines, Listing
+from coordeval.market_data.polymarket import (
     Completeness,
     Endpoints,
     Listed,
@@ -23,12 +24,14 @@ from market_data.polymarket import (
     Query,
     Refused,
     clob_history,
+    markets_by_condition,
     payouts,
     resolved_markets,
 )
-from market_data.polymarket.completeness import counted
-from market_data.types import utc
-from market_data.venues.listing import Prices
+from coordeval.market_data.polymarket.completeness import counted
+from coordeval.market_data.types import utc
+from coordeval.market_data.venues.listing import Prices
+from coordeval.market_data.venues.open_lists import polymarket_open
 
 NAME = "polymarket"
 
@@ -71,19 +74,35 @@ class Polymarket:
                 page, listed=listed, refused=page.refused + refused, so_far=replace(page.so_far, statuses=statuses)
             )
 
+    def open_pages(self, wanted: Deadlines) -> AsyncIterator[Listing]:
+        """What is open now, by nominal deadline. Raises FetchError, DataError."""
+        return polymarket_open(self._client, self._endpoints.gamma, wanted, self._aside)
+
+    async def by_ids(self, known: Mapping[str, Mapping[str, Any]]) -> dict[str, Listed | str]:
+        """Markets by their condition ids, open or closed, each ended one held against its payouts."""
+        found = await markets_by_condition(self._client, self._endpoints.gamma, known, aside=self._aside)
+        listed, _ = await self._confirmed(tuple(found.listed.values()))
+        answers: dict[str, Listed | str] = {row.market.id: row for row in listed}
+        unread = "asked for by its id, its row cannot be read" if found.refused else ""
+        gone = "asked for by its id, it is not there any more, neither open nor closed"
+        return {
+            market_id: answers.get(market_id, gone if market_id in found.missing else unread or gone) for market_id in known
+        }
+
     async def _confirmed(self, listed: tuple[Listed, ...]) -> tuple[tuple[Listed, ...], tuple[Refused, ...]]:
         ended = [row.market.id for row in listed if row.outcome.status in ("resolved", "fifty_fifty")]
         if self._payouts_refused or not ended:
             return listed, ()
         try:
-            paid = await payouts(self._client, self._endpoints.data, ended)
+            unread: list[Refused] = []
+            paid = await payouts(self._client, self._endpoints.data, ended, refused=unread, aside=self._aside)
         except FetchError as error:
             if error.status is None or error.status in TRY_LATER or error.status >= 500:
                 raise
             self._payouts_refused = True  # and would be for each page to come
             refused = Refused(item="the Data API's payouts", reason="payouts refused", detail=str(error))
             return listed, (refused,)
-        return tuple(_held(row, paid.get(row.market.id)) for row in listed), ()
+        return tuple(_held(row, paid.get(row.market.id)) for row in listed), tuple(unread)
 
     def restored(self, plain: Mapping[str, Any]) -> Completeness:
         return Completeness.from_json(plain)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from math import isfinite
 from typing import Any, Never
 
 import orjson
 
-from market_data.polymarket.fields import ABSENT, SchemaChange
+from coordeval.market_data.polymarket.fields import ABSENT, SchemaChange, unfit
 
+_LARGEST = 1e300
+"""Anything a venue counts is smaller; whole numbers of JSON may be larger than a float can be."""
 _SECONDS = range(0, 10**11)
 """1970 to about the year 5138, as seconds; the same numbers as milliseconds lie before March 1973, when no venue existed."""
 
@@ -52,6 +53,8 @@ class Reader:
             return ""
         if not isinstance(value, str):
             self.changed(field, "text, null or absent")
+        if why_not := unfit(value):
+            self.changed(field, why_not)
         return value
 
     def flag(self, field: str) -> bool:
@@ -67,11 +70,18 @@ class Reader:
             self.changed(field, "a list of objects")
         return value
 
+    def rows(self, field: str) -> list[Any]:
+        """A list of whatever: each row is to be read, or refused, by itself."""
+        value = self.row.get(field)
+        if not isinstance(value, list):
+            self.changed(field, "a list")
+        return value
+
     def number(self, field: str) -> float | None:
         value = self.row.get(field)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_LARGEST < value < _LARGEST:
             self.changed(field, "a finite number")
         return float(value)
 
@@ -82,7 +92,7 @@ class Reader:
             if value is None:
                 continue
             number = self._decimal(field) if isinstance(value, str) else self.number(field)
-            if number is None or number < 0:
+            if number is None or not 0 <= number < _LARGEST:
                 self.changed(field, "a number from 0")
             return float(number)
         return None
@@ -120,11 +130,10 @@ class Reader:
             return None
         try:
             at = datetime.fromisoformat(value) if isinstance(value, str) and not value.isdigit() else None
-        except ValueError:
+            at = None if at is None or at.tzinfo is None else at.astimezone(UTC)
+        except (ValueError, OverflowError):
             at = None
-        if at is None or at.tzinfo is None:
-            self.changed(field, "a time in ISO 8601 with a zone")
-        return at.astimezone(UTC)
+        return at or self.changed(field, "a time in ISO 8601 with a zone")
 
     def seconds(self, field: str) -> datetime | None:
         """Seconds since 1970, perhaps with a fraction; milliseconds are refused."""
@@ -150,7 +159,7 @@ class Reader:
     def _decimal(self, field: str) -> Decimal:
         try:
             value = Decimal(self.row[field])
-        except InvalidOperation:
+        except (InvalidOperation, ValueError):
             self.changed(field, "a decimal as text")
         if not value.is_finite():
             self.changed(field, "a decimal as text")

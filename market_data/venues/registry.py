@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from market_data.errors import CoordevalError
-from market_data.plugins import PluginError, Plugins, installed
-from market_data.plugins import from_file as classes_of
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.plugins import PluginError, Plugins, installed
+from coordeval.market_data.plugins import from_file as classes_of
 
 GROUP = "coordeval.venues"
 _WORDS = ("checked_against", "needs")

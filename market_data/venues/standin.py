@@ -1,9 +1,9 @@
 """A local Kalshi, Manifold and Metaculus: generated payloads of the documented shapes, with the documented quirks.
 
 `/kalshi`, `/manifold` and `/metaculus` of one ASGI app, for tests in process (httpx.ASGITransport) and as a server:
-`python -m market_data.venues.standin --port 8766`, then `--base-url http://127.0.0.1:8766/kalshi`. Everything served is made
-up. Quirks: limits are clamped in silence, the archive takes no time filter, several markets share a millisecond, a
-cursor is "" at the end, a history may be missing, and with `leaky` a candle comes that ends after the window.
+`python -m coordeval.market_data.venues.standin --port 8766`, then `--base-url http://127.0.0.1:8766/kalshi`. All that
+is served is made up. Quirks: limits are clamped in silence, the archive takes no time filter, several markets share a
+millisecond, a cursor is "" at the end, a history may be missing, and with `leaky` a candle comes that ends after the window.
 """
 
 import argparse
@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from market_data.standin.faults import Faults
-from market_data.venues.standin_world import BORDER, Answer, GeneratedVenues, iso
+from coordeval.market_data.standin.announced import announced, serve
+from coordeval.market_data.standin.faults import Faults
+from coordeval.market_data.venues.standin_world import BORDER, Answer, GeneratedVenues, iso
 
 TOKEN = "stand-in"
 
@@ -49,7 +50,7 @@ def venues_app(world: GeneratedVenues | None = None, faults: Faults | None = Non
         archived = "historical" in asked.url.path
         return served.kalshi_candles(asked.path_params["ticker"], asked.query_params, archived=archived)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             route("/kalshi/historical/cutoff", lambda asked: (200, {"market_settled_ts": iso(BORDER)})),
             route("/kalshi/markets", lambda asked: served.kalshi_markets(asked.query_params, archived=False)),
@@ -60,8 +61,18 @@ def venues_app(world: GeneratedVenues | None = None, faults: Faults | None = Non
             route("/manifold/bets", lambda asked: served.manifold_bets(asked.query_params)),
             route("/metaculus/posts/", metaculus(lambda asked: served.metaculus_posts(asked.query_params))),
             route("/metaculus/posts/{id}/", metaculus(post)),
+            route(
+                "/kalshi/markets/{ticker}", lambda asked: served.kalshi_market(asked.path_params["ticker"], archived=False)
+            ),
+            route(
+                "/kalshi/historical/markets/{ticker}",
+                lambda asked: served.kalshi_market(asked.path_params["ticker"], archived=True),
+            ),
+            route("/manifold/market/{id}", lambda asked: served.manifold_market(asked.path_params["id"])),
         ]
     )
+    app.add_middleware(announced)
+    return app
 
 
 def _spoilt(fault: str, status: int, payload: Any) -> Response:
@@ -81,9 +92,7 @@ def _spoilt(fault: str, status: int, payload: Any) -> Response:
 
 
 def main() -> None:
-    import uvicorn
-
-    parser = argparse.ArgumentParser(prog="python -m market_data.venues.standin", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m coordeval.market_data.venues.standin", description=__doc__)
     parser.add_argument("--markets", type=int, default=500, help="how many markets of each venue to generate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fault-rate", type=float, default=0.0, help="share of answers that each kind of fault befalls")
@@ -92,7 +101,7 @@ def main() -> None:
     asked = parser.parse_args()
     faults = Faults(asked.fault_rate, asked.seed) if asked.fault_rate else None
     app = venues_app(GeneratedVenues(asked.markets, asked.seed), faults)
-    uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
+    serve(app, asked.host, asked.port, "/kalshi, /manifold and /metaculus")
 
 
 if __name__ == "__main__":

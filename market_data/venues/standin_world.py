@@ -28,6 +28,14 @@ class GeneratedVenues:
     page_limit: int = 1000
     """No page is longer, whatever `limit` asks for."""
     leaky: bool = False
+    now: datetime | None = None
+    """What resolves later is open, and what opens later is not there. None: all is over."""
+
+    def still_open(self, i: int) -> bool:
+        return self.now is not None and self.resolved(i) > self.now
+
+    def there(self, i: int) -> bool:
+        return self.now is None or self.opened(i) <= self.now
 
     def yes(self, i: int) -> bool:
         return Random(f"{self.seed}:{i}").random() < 0.4
@@ -48,7 +56,9 @@ class GeneratedVenues:
     def kalshi_rows(self) -> list[Json]:
         """In no order that a client could rely on."""
         return [
-            self.kalshi_row(i) for i in sorted(range(self.markets), key=lambda i: Random(f"{self.seed}:{i}:order").random())
+            self.kalshi_row(i)
+            for i in sorted(range(self.markets), key=lambda i: Random(f"{self.seed}:{i}:order").random())
+            if self.there(i)
         ]
 
     def kalshi_row(self, i: int) -> Json:
@@ -75,21 +85,34 @@ class GeneratedVenues:
             "last_price_dollars": "0.9900",
             "volume_fp": f"{100 * i}.00",
         }
+        if self.still_open(i):
+            row |= {"status": "active", "result": "", "close_time": row["latest_expiration_time"]}
+            del row["settlement_ts"], row["settlement_value_dollars"]
         return row | ({"mve_collection_ticker": "KXMVE", "mve_selected_legs": [{}]} if i % 24 == 8 else {})
 
     def kalshi_markets(self, params: QueryParams, *, archived: bool) -> Answer:
         if params.get("status") == "settled" and {"min_close_ts", "max_close_ts"} & set(params):
             return 400, {"code": "invalid_parameters", "message": "min_close_ts is incompatible with status=settled"}
-        rows = [row for row in self.kalshi_rows if (row["settlement_ts"] < iso(BORDER)) == archived]
+        asked_open = params.get("status") == "open"
+        if asked_open and {"min_close_ts", "max_close_ts"} & set(params):
+            return 400, {"code": "invalid_parameters", "message": "min_close_ts is incompatible with status=open"}
+        rows = [row for row in self.kalshi_rows if (row.get("settlement_ts", "~") < iso(BORDER)) == archived]
+        rows = [row for row in rows if archived or (row["status"] == "active") == asked_open]
         if params.get("mve_filter") == "exclude":
             rows = [row for row in rows if "mve_collection_ticker" not in row]
-        if not archived:
+        if not archived and not asked_open:
             after, before = (int(params.get(name, of)) for name, of in (("min_settled_ts", 0), ("max_settled_ts", 10**10)))
             rows = [row for row in rows if after < datetime.fromisoformat(row["settlement_ts"]).timestamp() < before]
         limit = min(int(params.get("limit", 100)), self.page_limit)
         start = int(base64.urlsafe_b64decode(params["cursor"])) if params.get("cursor") else 0
         more = base64.urlsafe_b64encode(str(start + limit).encode()).decode() if start + limit < len(rows) else ""
         return 200, {"markets": rows[start : start + limit], "cursor": more}
+
+    def kalshi_market(self, ticker: str, *, archived: bool) -> Answer:
+        rows = [row for row in self.kalshi_rows if row["ticker"] == ticker]
+        if not rows or (rows[0].get("settlement_ts", "~") < iso(BORDER)) != archived:
+            return 404, {"code": "not_found", "message": "market not found"}
+        return 200, {"market": rows[0]}
 
     def kalshi_candles(self, ticker: str, params: QueryParams, *, archived: bool) -> Answer:
         found = [i for i in range(self.markets) if self.kalshi_row(i)["ticker"] == ticker]
@@ -139,7 +162,11 @@ class GeneratedVenues:
             "resolutionTime": _ms(resolved),
             "resolutionProbability": 0.35 if resolution == "MKT" else 0.98,
             "uniqueBettorCount": 20,
-        }
+        } | (self._unresolved(i) if self.still_open(i) else {})
+
+    def _unresolved(self, i: int) -> Json:
+        nothing = dict.fromkeys(("resolution", "resolutionTime", "resolutionProbability"))
+        return nothing | {"isResolved": False, "probability": 0.5, "closeTime": _ms(self.opened(i) + timedelta(days=70))}
 
     def manifold_markets(self, params: QueryParams) -> Answer:
         if unknown := set(params) - _MANIFOLD:
@@ -147,9 +174,15 @@ class GeneratedVenues:
         if int(params.get("offset", 0)) > 1000 or int(params.get("limit", 100)) > 1000:
             return 400, {"message": "offset and limit must be at most 1000"}
         before = int(params.get("beforeTime", 10**14))
-        rows = [row for i in range(self.markets) if (row := self.manifold_row(i))["createdTime"] < before]
+        there = [self.manifold_row(i) for i in range(self.markets) if self.there(i)]
+        resolved = params.get("filter") != "open"
+        rows = [row for row in there if row["createdTime"] < before and row["isResolved"] == resolved]
         rows.sort(key=lambda row: (-row["createdTime"], row["id"]))
         return 200, rows[: min(int(params.get("limit", 100)), self.page_limit)]
+
+    def manifold_market(self, id: str) -> Answer:
+        rows = [row for i in range(self.markets) if (row := self.manifold_row(i))["id"] == id]
+        return (200, rows[0]) if rows else (404, {"message": "Contract not found"})
 
     def manifold_bets(self, params: QueryParams) -> Answer:
         i = int(params["contractId"].removeprefix("mani"))

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from market_data.errors import DataError
-from market_data.http import BadAnswer
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange, keep_aside
-from market_data.polymarket.parse import Refused
-from market_data.venues.listing import Completeness, F, Listed, Page
+from coordeval.market_data.errors import CoordevalError, DataError
+from coordeval.market_data.http import BadAnswer
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange, keep_aside, name_of, unfit
+from coordeval.market_data.polymarket.parse import UNREADABLE, Refused, refused_row
+from coordeval.market_data.venues.listing import Completeness, F, Listed, Page
 
 _SAME_FAULT = 10
 """A page of at least so many rows of which not one can be read is a changed schema, not so many bad rows."""
@@ -37,9 +37,10 @@ def next_page(
 
     Raises BadAnswer for a page that came before and DataError where not one row can be read.
     """
-    ids = tuple(str(row.get(id_field)) if isinstance(row, Mapping) else "" for row in rows)
+    ids = tuple(id_of(row, id_field) for row in rows)
     anchor = _new(so_far, ids)
     listed: list[Listed[F]] = []
+    passed: list[Listed[F]] = []
     refused: list[Refused] = []
     passed_over: Counter[str] = Counter()
     for row in rows:
@@ -48,11 +49,17 @@ def next_page(
                 raise SchemaChange(f"a row of a {so_far.venue} list", "(itself)", "an object", row)
             read = parse(row)
         except SchemaChange as change:
-            kept = keep_aside(row, aside)
-            refused.append(Refused(item=change.item, reason=change.reason, detail=str(change.keeping(kept)), kept=kept))
+            refused.append(refused_row(row, change, aside))
+            continue
+        except CoordevalError:
+            raise  # of the whole list
+        except UNREADABLE as error:
+            refused.append(refused_row(row, error, aside, name=f"{so_far.venue} {name_of(row, id_field)}"))
             continue
         if reason := read if isinstance(read, str) else outside(read, so_far.query):
             passed_over[reason] += 1
+            if isinstance(read, Listed):
+                passed.append(read)
         elif isinstance(read, Listed):
             listed.append(read)
     if len(rows) >= _SAME_FAULT and len(refused) == len(rows):
@@ -60,6 +67,7 @@ def next_page(
     return Page(
         listed=tuple(listed),
         refused=tuple(refused),
+        passed=tuple(passed),
         so_far=so_far.extended(
             pages=1,
             rows=len(rows),
@@ -74,6 +82,13 @@ def next_page(
     )
 
 
+def id_of(row: Any, field: str) -> str:
+    """What tells a row of a page from another; "" where it has nothing of the kind, and will be refused."""
+    value = row.get(field) if isinstance(row, Mapping) else None
+    number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if number or (isinstance(value, str) and not unfit(value)) else ""
+
+
 def outside(listed: "Listed[Any]", query: Query) -> str:
     """Why the query does not ask for this market; "" where it does."""
     resolved_at = listed.outcome.resolved_at
@@ -86,6 +101,13 @@ def outside(listed: "Listed[Any]", query: Query) -> str:
     if query.min_volume > 0 and (listed.volume is None or listed.volume < query.min_volume):
         return "volume not stated" if listed.volume is None else "volume below the minimum"
     return ""
+
+
+def same_market(read: "Listed[F]", market_id: str) -> "Listed[F]":
+    """Raises DataError where a market that was asked for by its id is another one."""
+    if read.market.id != market_id:
+        raise DataError(f"market {market_id}: the answer is about {read.market.id}; check the base URL")
+    return read
 
 
 def rows_of(payload: Any, field: str | None, item: str, aside: Path | None) -> list[Any]:

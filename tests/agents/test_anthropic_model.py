@@ -1,8 +1,10 @@
 """The live model against a real server: what goes over the wire, what counts as a reply, and how each failure ends."""
 
 import asyncio
+import gzip
+import json
 import logging
-import time
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import date
 from typing import Any
@@ -11,19 +13,27 @@ import httpx2
 import orjson
 import pytest
 
-from agents.anthropic_model import AnthropicModel, ModelAccessError
-from agents.messages import ModelError, Reply, Request, Slot, Usage
-from agents.prices import PriceBook
-from agents.scaffold import ANSWER_TOOLS
-from agents.toolbox import TOOLS
-from market_data.errors import CoordevalError
-from tests.agents.messages_server import KEY, Answer, MessagesServer, error, message, soon
+from coordeval.agents.anthropic_model import AnthropicModel
+from coordeval.agents.failures import ModelAccessError, RequestRefused, Unavailable
+from coordeval.agents.messages import ModelError, Reply, Request, Slot, Usage, decode_reply
+from coordeval.agents.prices import PriceBook
+from coordeval.agents.scaffold import ANSWER_TOOLS
+from coordeval.agents.toolbox import TOOLS
+from coordeval.market_data.errors import CoordevalError
+from tests.agents.messages_server import KEY, Answer, MessagesServer, error, message
 
 OPUS = "claude-opus-4-6"
 NEWER = "claude-opus-5"
 SLOT = Slot(replicate=0, k=0, forecast_id="f", market_id="m", configuration="c", ask=0, turn=0)
 TOOL_USE = {"type": "tool_use", "id": "toolu_1", "name": "market_details", "input": {}}
 THINKING = {"type": "thinking", "thinking": "Let me see.", "signature": "EqQBCkYIChgCKkA="}
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +54,7 @@ async def make(server: MessagesServer) -> AsyncIterator[Any]:
     models: list[AnthropicModel] = []
 
     def make(model: str = OPUS, **options: Any) -> AnthropicModel:
-        defaults = {"base_url": server.url, "api_key": KEY, "max_retries": 2, "today": lambda: date(2026, 11, 15)}
+        defaults = {"base_url": server.url, "api_key": KEY, "today": lambda: date(2026, 11, 15)}
         models.append(AnthropicModel(model, **{**defaults, **options}))
         return models[-1]
 
@@ -90,10 +100,30 @@ async def test_a_request_is_sent_as_it_was_hashed(server, make, model, sampling,
     assert headers["authorization"] == f"Bearer {KEY}"
 
 
-async def test_a_model_that_takes_no_temperature_answers_400_and_the_failure_is_final(make):
-    with pytest.raises(ModelError, match=r"HTTP 400 .*temperature: Extra inputs") as caught:
+@pytest.mark.parametrize(
+    ("model", "characters", "points", "why"),
+    [
+        (OPUS, 5_000, 1, "tools and system text are far from its 4,096 tokens: the end alone is a point"),
+        (NEWER, 10, 1, "nor are they 512 tokens here"),
+        (NEWER, 5_000, 2, "every prompt begins with what is long enough to be cached"),
+        ("claude-opus-9", 5_000, 1, "nobody knows what it caches"),
+    ],
+)
+async def test_what_every_prompt_begins_with_is_cached_where_the_model_caches_so_little(
+    server, make, model, characters, points, why
+):
+    asked = request(model, system="x" * characters, tools=ANSWER_TOOLS)
+    await make(model).complete(asked, SLOT)
+    [(_, body)] = server.seen
+    assert orjson.dumps(body).count(b"cache_control") == points, why
+    system = body["system"] if isinstance(body["system"], str) else body["system"][0]["text"]
+    assert {**body, "system": system} | {"cache_control": None} == {**asked.body, "cache_control": None}, "the same words"
+
+
+async def test_a_model_that_takes_no_temperature_answers_400_and_the_call_is_left_open(make):
+    with pytest.raises(RequestRefused, match=r"HTTP 400 .*temperature: Extra inputs") as caught:
         await make(NEWER).complete(request(NEWER, sampling={"temperature": 0.3}), SLOT)
-    assert not caught.value.retryable
+    assert caught.value.retryable, "only a reply says something final"
 
 
 async def test_a_tool_loop_can_send_back_what_it_received(server, make):
@@ -108,11 +138,12 @@ async def test_a_tool_loop_can_send_back_what_it_received(server, make):
     assert server.seen[1][1]["messages"][1]["content"][0] == THINKING
 
 
-async def test_prompt_cache_can_be_switched_off_and_is_part_of_the_identity(server, make):
+async def test_prompt_cache_can_be_switched_off_and_changes_no_identity(server, make):
     cached, plain = make(), make(prompt_cache=False)
     await plain.complete(request(), SLOT)
     assert "cache_control" not in server.seen[0][1]
-    assert cached.identity != plain.identity
+    assert cached.identity == plain.identity, "it changes what a reply costs, not what it says"
+    assert {**plain.identity, "prompt_cache": False} in plain.former_identities, "where it was part of it, it is found"
 
 
 async def test_a_request_for_another_model_is_not_sent(server, make):
@@ -160,8 +191,8 @@ async def test_a_request_for_another_model_is_not_sent(server, make):
         ),
         (
             {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 1}},
-            Usage(input_tokens=1, output_tokens=1),
-            None,
+            Usage(input_tokens=1, output_tokens=1, web_searches=1),
+            10_030,
             "a web search is billed beside the tokens",
         ),
     ],
@@ -199,78 +230,160 @@ async def test_a_stop_reason_is_reported_not_judged(server, make, stop_reason):
     assert (reply.stop_reason, reply.content) == (stop_reason, [])
 
 
-async def test_seconds_are_those_of_the_attempt_that_answered(server, make):
-    server.script(error(529, "overloaded_error", retry_after_ms="300"), Answer(body=message(), delay=0.05))
-    reply = await make().complete(request(), SLOT)
-    assert 0.05 <= reply.seconds < 0.3
+async def test_seconds_are_those_of_the_call(server, make):
+    server.script(Answer(body=message(), delay=0.05))
+    assert (await make().complete(request(), SLOT)).seconds >= 0.05
 
 
 # --- what fails
 
 BROKEN = [
-    (Answer(200, {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}), "an error body: overloaded"),
     (Answer(200, b'{"id": "msg_01", "content": ['), "malformed JSON"),
-    (Answer(200, b"<html>login</html>", kind="text/html"), "text/html instead of application/json"),
-    (Answer(200, b"[]"), "JSON that is no object"),
-    (Answer(200, message(id=None)), "a message whose id is None"),
-    (Answer(200, message(stop_reason=None)), "a message whose stop_reason is None"),
-    (Answer(200, message(content=None)), "a message without whole content blocks"),
-    (Answer(200, message(content=[{"type": "tool_use", "name": "x"}])), "a message without whole content blocks"),
-    (Answer(200, message(usage=None)), "a message without usage"),
-    (Answer(204), "HTTP 204 with malformed JSON"),
+    (message(model=None), "a message whose model is None"),
+    (message(stop_reason=None), "a message whose stop_reason is None"),
+    (message(content=None), "a message without whole content blocks"),
+    (message(content=[{"type": ["text"]}]), "a message without whole content blocks"),
+    (message(content=[{"type": "tool_use", "name": "x"}]), "a message without whole content blocks"),
+    (message(content=[{"type": "text", "text": "HALF"}]), "JSON that breaks the standard"),
+    (message(content=[{**TOOL_USE, "input": {"probability": "NAN"}}]), "JSON that breaks the standard"),
+    (message(content=[{**TOOL_USE, "input": {"x": nested(240)}}]), "content that cannot be stored"),
+    (message(content=[{**TOOL_USE, "input": {"x": "DEEP"}}]), "malformed JSON"),
 ]
 
 
-@pytest.mark.parametrize(("answer", "problem"), BROKEN, ids=[problem for _, problem in BROKEN])
-async def test_a_success_that_is_no_message_is_retried_and_never_a_reply(server, make, monkeypatch, answer, problem):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.001)
-    server.script(answer, message())
-    assert (await make().complete(request(), SLOT)).text == "Hello."
-    server.script(answer, answer, answer, message())
-    with pytest.raises(ModelError) as caught:
-        await make().complete(request(), SLOT)
-    assert caught.value.retryable
-    assert problem in caught.value.reason
-    assert len(server.seen) == 2 + 3
-
-
-PASSING = [soon(429, "rate_limit_error"), soon(529, "overloaded_error"), soon(500, "api_error"), soon(408, "timeout_error")]
-
-
-@pytest.mark.parametrize("answer", PASSING, ids=lambda answer: str(answer.status))
-async def test_what_may_pass_is_retried_and_then_a_retryable_failure(server, make, answer):
-    server.script(answer, answer, message())
-    assert (await make().complete(request(), SLOT)).text == "Hello."
-    server.script(*[answer] * 3)
-    with pytest.raises(ModelError, match=rf"HTTP {answer.status} {answer.body['error']['type']}: no \(req_01\)") as caught:
-        await make().complete(request(), SLOT)
-    assert caught.value.retryable
-
-
-@pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_refused_request_is_final_and_not_retried(server, make, status):
-    server.script(soon(status, "invalid_request_error"))
-    with pytest.raises(ModelError, match=f"HTTP {status}") as caught:
-        await make().complete(request(), SLOT)
-    assert not caught.value.retryable
-    assert len(server.seen) == 1
-
-
-@pytest.mark.parametrize(
-    ("answer", "why"),
-    [
-        (error(401, "authentication_error"), "the key"),
-        (error(402, "billing_error"), "the credit"),
-        (error(403, "permission_error"), "the right to use a model"),
-        (error(404, "not_found_error"), "the model id or the address"),
-        (error(400, "billing_error"), "the credit, by its type"),
-    ],
-)
-async def test_what_would_fail_every_forecast_stops_the_run(server, make, answer, why):
+@pytest.mark.parametrize(("answer", "fault"), BROKEN, ids=[f"{i} {fault}" for i, (_, fault) in enumerate(BROKEN)])
+async def test_what_was_served_and_cannot_be_used_is_a_reply_with_a_fault_and_its_price(server, make, answer, fault):
+    if isinstance(answer, dict):
+        body = json.dumps(answer).replace('"HALF"', '"up \\ud83d"').replace('"NAN"', "NaN")
+        answer = Answer(200, body.replace('"DEEP"', "[" * 5000 + "]" * 5000).encode())
     server.script(answer)
-    with pytest.raises(ModelAccessError, match="check ANTHROPIC_API_KEY") as caught:
+    reply = await make().complete(request(), SLOT)
+    assert fault in reply.fault
+    assert reply.content[0]["type"] == "unreadable"
+    assert decode_reply(reply.encoded()).content == reply.content, "it can be stored"
+    assert reply.micro_usd == (None if "malformed" in fault else 100 * 5 + 10 * 25)
+    assert len(server.seen) == 1, "whether to buy it again is decided where it is stored"
+
+
+USAGES = [
+    None, [], "many", {}, {"input_tokens": True, "output_tokens": 5}, {"input_tokens": -1_000_000, "output_tokens": 5},
+    {"input_tokens": "100", "output_tokens": 5}, {"input_tokens": 1.5, "output_tokens": 5},
+    {"input_tokens": 10**30, "output_tokens": 5},
+    {"input_tokens": None, "output_tokens": 5}, {"input_tokens": 100}, {"input_tokens": [1], "output_tokens": {}},
+    {"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": -5},
+    {"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": "8"},
+    {"input_tokens": 1, "output_tokens": 1, "cache_creation": [1]},
+    {"input_tokens": 1, "output_tokens": 1, "cache_creation": {"ephemeral_5m_input_tokens": -3}},
+    {"input_tokens": 1, "output_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": False}},
+    {"input_tokens": 1, "output_tokens": 1, "server_tool_use": "web"},
+    {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": -1}},
+    {"input_tokens": 1, "output_tokens": 1, "service_tier": "priority"},
+    {"input_tokens": 1, "output_tokens": 1, "service_tier": ["standard"]},
+    {"input_tokens": 1, "output_tokens": 1, "speed": {}},
+    {"input_tokens": 1, "output_tokens": 1, "inference_geo": "us"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("usage", USAGES, ids=[str(i) for i in range(len(USAGES))])
+async def test_a_usage_that_cannot_be_priced_is_unknown_and_the_reply_is_used(server, make, usage):
+    server.script(Answer(200, json.dumps(message(usage=usage)).encode()))
+    reply = await make().complete(request(), SLOT)
+    assert (reply.text, reply.fault, reply.micro_usd) == ("Hello.", "", None)
+    assert decode_reply(reply.encoded()) == reply
+    assert min(getattr(reply.usage, name) for name in Usage.__slots__) >= 0, "nothing is ever credited"
+
+
+async def test_cache_writes_that_the_split_leaves_out_are_paid_for(server, make):
+    split = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
+    usage = {"input_tokens": 10, "output_tokens": 10, "cache_creation_input_tokens": 5000, "cache_creation": split}
+    server.script(message(usage=usage))
+    assert (await make().complete(request(), SLOT)).micro_usd == 50 + 250 + 5000 * 6.25
+
+
+PAGES = [
+    (Answer(200, b"<html>login</html>", kind="text/html"), "text/html instead of a message"),
+    (Answer(200, b"[]"), "JSON that is no object"),
+    (Answer(200, b'{"detail": "Not Found"}'), "JSON that is no message"),
+    (Answer(204), "an empty body"),
+]
+
+
+@pytest.mark.parametrize(("answer", "problem"), PAGES, ids=[problem for _, problem in PAGES])
+async def test_a_success_that_is_no_message_is_never_a_reply(server, make, answer, problem):
+    server.script(answer)
+    with pytest.raises(Unavailable, match=problem) as caught:
         await make().complete(request(), SLOT)
-    assert not isinstance(caught.value, ModelError), why
+    assert (caught.value.page, caught.value.charged, caught.value.overloaded) == (True, False, False)
+
+
+def said(status: int, kind: str, text: str = "no", **more: Any) -> Answer:
+    body = {"type": "error", "error": {"type": kind, "message": text, **more}}
+    return Answer(status, body)
+
+
+REFUSED = "invalid_request_error"
+FAILURES = [
+    # (what the server answers, what the call raises, whether all calls come back one by one)
+    (said(429, "rate_limit_error", "exceed your organization's rate limit of 50,000 input tokens"), Unavailable, True),
+    (said(529, "overloaded_error"), Unavailable, True),
+    (said(503, "api_error"), Unavailable, True),
+    (said(500, "api_error"), Unavailable, False),
+    (said(408, "timeout_error"), Unavailable, False),
+    (said(409, "conflict"), Unavailable, False),
+    (Answer(502, b"<html>Bad gateway, check your billing and API key</html>", kind="text/html"), Unavailable, False),
+    (Answer(503, b"<html>maintenance</html>", kind="text/html"), Unavailable, True),
+    (said(200, "overloaded_error"), Unavailable, True),
+    (said(200, "strange_error"), Unavailable, False),
+    (said(200, "authentication_error"), ModelAccessError, False),
+    (said(400, REFUSED, "Your credit balance is too low to access the Anthropic API."), ModelAccessError, False),
+    (said(400, REFUSED, "You have reached your specified API usage limits."), ModelAccessError, False),
+    (said(400, REFUSED, "This organization has been disabled."), ModelAccessError, False),
+    (said(400, "budget", "Budget has been exceeded! Current cost: 5"), ModelAccessError, False),
+    (said(429, "insufficient_quota", "You exceeded your current quota"), ModelAccessError, False),
+    (said(429, "rate_limit_error", details={"error_code": "spend_limit_exceeded"}), ModelAccessError, False),
+    (said(400, "billing_error"), ModelAccessError, False),
+    (said(401, "authentication_error"), ModelAccessError, False),
+    (said(402, "billing_error"), ModelAccessError, False),
+    (said(403, "permission_error"), ModelAccessError, False),
+    (Answer(403, b"<html>blocked</html>", kind="text/html"), ModelAccessError, False),
+    (said(404, "not_found_error"), ModelAccessError, False),
+    (Answer(405, b"", kind="text/plain"), ModelAccessError, False),
+    (Answer(302, b"", {"location": "https://elsewhere.example/"}), ModelAccessError, False),
+    (Answer(308, b"", {"location": "/v1/messages"}), ModelAccessError, False),
+    (said(400, REFUSED, "messages.0: too many blocks"), RequestRefused, False),
+    (said(200, REFUSED, "messages.0: too many blocks"), RequestRefused, False),
+    (said(413, "request_too_large"), RequestRefused, False),
+    (said(422, "unprocessable"), RequestRefused, False),
+    (Answer(400, b"not even JSON", kind="text/plain"), RequestRefused, False),
+]
+
+
+@pytest.mark.parametrize(("answer", "raised", "overloaded"), FAILURES, ids=[str(i) for i in range(len(FAILURES))])
+async def test_each_failure_ends_by_the_table_and_none_is_final(server, make, answer, raised, overloaded):
+    server.script(answer)
+    with pytest.raises(raised) as caught:
+        await make().complete(request(), SLOT)
+    assert len(server.seen) == 1, "asking again is the run's business"
+    if isinstance(caught.value, ModelError):
+        assert caught.value.retryable
+        assert not caught.value.charged, "what the server refused costs nothing"
+    assert getattr(caught.value, "overloaded", False) is overloaded
+
+
+async def test_a_refusal_names_what_was_said_and_what_to_do(server, make):
+    server.script(error(400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API."))
+    with pytest.raises(ModelAccessError) as caught:
+        await make().complete(request(), SLOT)
+    assert "HTTP 400 invalid_request_error: Your credit balance is too low" in str(caught.value)
+    assert "check the key, its credit and rights, the model id and base_url, then run the same command again" in str(
+        caught.value
+    )
+
+
+async def test_a_redirect_is_not_followed_and_says_where_it_went(server, make):
+    server.script(Answer(307, b"", {"location": "/v1/messages"}))
+    with pytest.raises(ModelAccessError, match=r"HTTP 307.*, to /v1/messages; a key is not sent on"):
+        await make().complete(request(), SLOT)
     assert len(server.seen) == 1
 
 
@@ -279,37 +392,90 @@ async def test_a_wrong_key_stops_the_run(make):
         await make(api_key="sk-wrong").complete(request(), SLOT)
 
 
-async def test_a_dropped_connection_is_retried(server, make, monkeypatch):
-    monkeypatch.setattr("anthropic._base_client.INITIAL_RETRY_DELAY", 0.001)
-    cut = Answer(body=message(), cut=True)
-    server.script(cut, message())
-    assert (await make().complete(request(), SLOT)).text == "Hello."
-    server.script(cut, cut, cut)
-    with pytest.raises(ModelError, match=r"connection to http://127\.0\.0\.1:\d+ failed") as caught:
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry_after": "40"}, 40),
+        ({"retry_after": "3600"}, 3600),
+        ({"retry_after_ms": "250"}, 0.25),
+        ({"retry_after": "²"}, None),
+    ],
+)
+async def test_a_server_says_how_long_to_wait(server, make, headers, wait):
+    server.script(error(529, "overloaded_error", **headers))
+    with pytest.raises(Unavailable) as caught:
         await make().complete(request(), SLOT)
-    assert caught.value.retryable
+    assert caught.value.wait == wait
 
 
-async def test_nobody_listening_is_a_retryable_failure(make):
-    with pytest.raises(ModelError, match=r"connection to http://127\.0\.0\.1:9 failed") as caught:
-        await make(base_url="http://127.0.0.1:9", max_retries=0).complete(request(), SLOT)
-    assert caught.value.retryable
+async def test_a_dropped_connection_may_have_been_charged(server, make):
+    server.script(Answer(body=message(), cut=True))
+    with pytest.raises(Unavailable, match=r"at http://127\.0\.0\.1:\d+: the connection broke") as caught:
+        await make().complete(request(), SLOT)
+    assert (caught.value.charged, caught.value.overloaded) == (True, False)
 
 
-async def test_a_slow_attempt_ends_at_the_timeout(server, make):
-    server.script(Answer(body=message(), delay=0.5))
-    with pytest.raises(ModelError, match=r"no reply within 0\.1 s") as caught:
-        await make(timeout=0.1, max_retries=0).complete(request(), SLOT)
-    assert caught.value.retryable
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+async def test_where_nobody_listens_all_wait_and_nothing_was_charged(make, url):
+    with pytest.raises(Unavailable, match="no connection") as caught:
+        await make(base_url=url).complete(request(), SLOT)
+    assert (caught.value.charged, caught.value.overloaded) == (False, True)
 
 
-async def test_an_hour_of_retry_after_ends_at_the_deadline(server, make):
-    server.script(error(429, "rate_limit_error", retry_after="3600"))
-    started = time.monotonic()
-    with pytest.raises(ModelError, match=r"deadline of 0\.2 s") as caught:
-        await make(deadline=0.2).complete(request(), SLOT)
-    assert caught.value.retryable
-    assert time.monotonic() - started < 60, "not the hour that was asked for"
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"base_url": "127.0.0.1:9"}, "cannot be sent"),
+        ({"base_url": "ftp://127.0.0.1:9"}, "cannot be sent"),
+        ({"api_key": "sk-ant-one\ntwo-345678"}, "cannot be sent"),
+    ],
+)
+async def test_an_address_or_key_that_cannot_be_used_stops_the_run(make, options, words):
+    with pytest.raises(ModelAccessError, match=words) as caught:
+        await make(**options).complete(request(), SLOT)
+    assert "one\ntwo" not in str(caught.value)
+    assert "345678" not in str(caught.value)
+
+
+async def test_a_slow_call_ends_at_its_deadline_and_may_have_been_charged(server, make):
+    server.held.set()  # a second is time enough to send, also on a busy machine
+    with pytest.raises(Unavailable, match=r"no reply within 1 s") as caught:
+        await make(deadline=1).complete(request(), SLOT)
+    assert (caught.value.charged, caught.value.own) == (True, True)
+
+
+async def endless() -> AsyncIterator[bytes]:
+    yield b'{"id": "'
+    while True:
+        yield b"a" * 100_000
+        await asyncio.sleep(0)
+
+
+async def test_a_body_without_end_is_a_message_and_not_memory(server, make):
+    server.script(Answer(stream=endless))
+    with pytest.raises(RequestRefused, match=r"a body of more than 1 MB") as caught:
+        await make(body_limit=1_000_000).complete(request(), SLOT)
+    assert caught.value.charged
+
+
+@pytest.mark.parametrize(
+    ("coding", "words"),
+    [("gzip", "a body of more than 1 MB"), ("br", "a body packed with 'br'"), ("gzip, gzip", "packed with")],
+)
+async def test_a_packed_body_is_unpacked_up_to_the_same_limit(server, make, coding, words):
+    packed = gzip.compress(b'{"id": "' + b" " * 50_000_000)
+    server.script(Answer(200, packed, {"content-encoding": coding}))
+    with pytest.raises(RequestRefused, match=words):
+        await make(body_limit=1_000_000).complete(request(), SLOT)
+    assert server.seen[0][0]["accept-encoding"] == "identity"
+
+
+async def test_a_small_packed_body_is_read(server, make):
+    server.script(Answer(200, gzip.compress(orjson.dumps(message())), {"content-encoding": "gzip"}))
+    assert (await make().complete(request(), SLOT)).text == "Hello."
+    server.script(Answer(200, gzip.compress(orjson.dumps(message()))[:-9], {"content-encoding": "gzip"}))
+    with pytest.raises(Unavailable, match="a gzip body without its end"):
+        await make().complete(request(), SLOT)
 
 
 async def test_a_cancelled_call_is_cancelled_not_failed(server, make):
@@ -336,6 +502,42 @@ async def test_key_and_address_come_from_the_environment(server, make, monkeypat
     model = make(api_key=None, base_url=None)
     assert isinstance(await model.complete(request(), SLOT), Reply)
     assert model.identity["base_url"] == server.url
+    assert "ANTHROPIC_API_KEY" not in os.environ, "a plugin that is loaded later does not find it there"
+    assert isinstance(await make(api_key=None).complete(request(), SLOT), Reply), "another study of this process has it"
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://API.Anthropic.com:443/", None),
+        ("https://api.anthropic.com//", None),
+        ("http://LOCALHOST:80/x/", "http://localhost/x"),
+    ],
+)
+async def test_another_spelling_of_an_address_is_the_same_identity(make, url, same):
+    assert make(base_url=url).identity.get("base_url") == same
+
+
+async def test_this_machine_has_three_names_and_each_finds_what_was_asked_under_the_others(make):
+    one, other = make(base_url="http://127.0.0.1:81"), make(base_url="http://localhost:81/")
+    assert one.identity in other.former_identities
+    assert other.identity in one.former_identities
+    assert all(identity != other.identity for identity in make(base_url="http://localhost:82").former_identities)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://models.example", True),
+        ("http://10.0.0.7:8080", True),
+        ("https://models.example", False),
+        ("http://localhost:8080", False),
+        ("http://127.0.0.1", False),
+        ("http://[::1]:9", False),
+    ],
+)
+async def test_a_key_that_would_travel_unencrypted_is_warned_of(make, url, warned):
+    assert bool(make(base_url=url).warnings) is warned
 
 
 async def test_identity_names_what_is_sent_beside_the_request(make, monkeypatch):
@@ -355,12 +557,22 @@ async def test_identity_names_what_is_sent_beside_the_request(make, monkeypatch)
 
 async def test_the_key_appears_in_no_log_and_no_message(server, make, caplog):
     caplog.set_level(logging.DEBUG)
-    server.script(soon(429, "rate_limit_error"), error(400, "invalid_request_error"))
+    server.script(error(400, "invalid_request_error", f"the key {KEY} is not good for this"))
     model = make()
     with pytest.raises(ModelError) as caught:
         await model.complete(request(sampling={"temperature": 0.3}), SLOT)
     assert any(record.name.startswith("anthropic") for record in caplog.records), "the SDK does log at this level"
+    assert "[ANTHROPIC_API_KEY]" in str(caught.value)
     assert KEY not in caplog.text + str(caught.value) + repr(model) + str(model.identity)
+
+
+@pytest.mark.parametrize("spelled", [KEY, KEY.replace("s", "\\u0073")])
+async def test_a_key_that_a_reply_repeats_is_not_in_the_reply(server, make, spelled):
+    body = orjson.dumps(message(model="MARK", content=[{"type": "text", "text": "You sent MARK."}])).decode()
+    server.script(Answer(200, body.replace("MARK", spelled).encode()))
+    reply = await make().complete(request(), SLOT)
+    assert reply.text == "You sent [ANTHROPIC_API_KEY]."
+    assert KEY.encode() not in reply.encoded()
 
 
 async def test_an_http_client_of_ones_own_is_used_and_closed():

@@ -3,14 +3,16 @@
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from agents.budget import BYTES_PER_TOKEN, SERVER_TOKENS, Budgeted, BudgetExhausted
-from agents.messages import ModelError, Reply, Request, Slot, Usage
-from agents.prices import PriceBook
-from market_data.errors import CoordevalError
+from coordeval.agents.budget import BYTES_PER_TOKEN, SERVER_TOKENS, Budgeted, BudgetExhausted
+from coordeval.agents.failures import ModelAccessError, RequestRefused, Unavailable
+from coordeval.agents.messages import ModelError, Reply, Request, Slot, Usage
+from coordeval.agents.prices import PriceBook
+from coordeval.market_data.errors import CoordevalError
 
 FREE_INPUT = {"input": "0", "output": "1", "cache_write_5m": "0", "cache_write_1h": "0", "cache_read": "0"}
 BOOK = PriceBook.bundled().with_overrides({"m": FREE_INPUT})
@@ -87,14 +89,14 @@ async def test_the_refusal_names_budget_spent_worst_case_and_fix():
 async def test_a_call_waits_for_those_in_flight_and_runs_if_they_were_cheap():
     model = Priced(lambda tokens: tokens // 10)
     budget = budgeted(model, 100)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(budget.complete(request(80), SLOT) for _ in range(3)))
     assert (model.calls, model.most, budget.spent_micro_usd) == (3, 80, 24)
 
 
 async def test_a_call_is_refused_once_those_in_flight_were_dear():
     budget = budgeted(Priced(lambda tokens: tokens), 100)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         results = await asyncio.gather(*(budget.complete(request(80), SLOT) for _ in range(3)), return_exceptions=True)
     assert [isinstance(result, BudgetExhausted) for result in results] == [False, True, True]
 
@@ -107,13 +109,13 @@ async def test_spent_and_in_flight_never_exceed_the_limit(seed):
     calls = [asyncio.create_task(budget.complete(request(rng.randint(1, 120)), SLOT)) for _ in range(60)]
     for call in rng.sample(calls, 10):
         asyncio.get_running_loop().call_later(rng.random() / 100, call.cancel)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert budget.spent_micro_usd <= 1000
     assert model.most <= 1000
     assert any(isinstance(result, Reply) for result in results)
     assert all(isinstance(result, Reply | BudgetExhausted | asyncio.CancelledError) for result in results)
-    assert budget._in_flight == 0
+    assert budget._whole.in_flight == 0
 
 
 async def test_a_reply_without_a_price_counts_as_its_worst_case():
@@ -156,3 +158,102 @@ async def test_without_a_limit_nothing_is_refused_and_no_price_is_needed():
 def test_the_identity_is_the_models():
     model = Priced(lambda tokens: 0)
     assert budgeted(model, 1).identity is model.identity
+
+
+# --- the books
+
+
+class Kept:
+    """A store that holds rows by table and key, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, dict]] = []
+
+    async def put(self, table: str, row: dict) -> None:
+        await asyncio.sleep(0)
+        self.rows.append((table, row))
+
+    def ends(self) -> list[str | None]:
+        return [row["ended"] for row in {row["attempt_id"]: row for _, row in self.rows}.values()]
+
+
+async def test_an_attempt_is_on_disk_before_it_is_sent_and_its_reply_names_it():
+    store = Kept()
+
+    class Watching(Priced):
+        async def complete(self, request: Request, slot: Slot) -> Reply:
+            assert [row["worst_micro_usd"] for _, row in store.rows] == [70]
+            return await super().complete(request, slot)
+
+    model = Budgeted(Watching(lambda tokens: 5), limit_micro_usd=100, store=store, price_book=BOOK)
+    answered = await model.complete(request(70), SLOT)
+    assert [(table, row["attempt_id"], row["payer"]) for table, row in store.rows] == [("attempts", answered.attempt, "f")]
+    assert store.ends() == [None], "the draw that names it says that it was answered"
+
+
+@pytest.mark.parametrize(
+    ("problem", "ended", "spent", "why"),
+    [
+        (Unavailable("529", overloaded=True), "refused", 0, "the server took nothing"),
+        (Unavailable("broken", charged=True), "lost", 70, "it may have been answered"),
+        (RequestRefused("400"), "refused", 0, "an error is not billed"),
+        (RequestRefused("too large", charged=True), "lost", 70, "a body that was given up was answered"),
+        (ModelAccessError("401"), "refused", 0, "nobody is let in"),
+    ],
+)
+async def test_how_a_call_ended_is_in_the_books(problem, ended, spent, why):
+    store = Kept()
+
+    class Failing(Priced):
+        async def complete(self, request: Request, slot: Slot) -> Reply:
+            raise problem
+
+    model = Budgeted(Failing(lambda tokens: 0), limit_micro_usd=100, store=store, price_book=BOOK)
+    with pytest.raises(type(problem)):
+        await model.complete(request(70), SLOT)
+    assert (store.ends(), model.spent_micro_usd) == ([ended], spent), why
+
+
+async def test_a_call_that_is_cancelled_counts_as_its_worst_case_and_stays_in_the_books():
+    store = Kept()
+    model = Budgeted(Priced(lambda tokens: 0, lambda: 99), limit_micro_usd=100, store=store, price_book=BOOK)
+    call = asyncio.create_task(model.complete(request(70), SLOT))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.wait([call])
+    assert (store.ends(), model.spent_micro_usd) == ([None], 70)
+
+
+DEARER = PriceBook.bundled().with_overrides({"m": FREE_INPUT, "big": {**FREE_INPUT, "output": "3"}})
+
+
+class Swapped(Priced):
+    """Another model, three times as dear, answers."""
+
+    async def complete(self, request: Request, slot: Slot) -> Reply:
+        return replace(await super().complete(request, slot), model="big")
+
+
+async def test_a_dearer_model_exceeds_a_budget_by_the_calls_then_in_flight_and_never_again():
+    model = Swapped(lambda tokens: 3 * tokens)
+    budget = Budgeted(model, limit_micro_usd=1000, price_book=DEARER)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(budget.complete(request(10), SLOT) for _ in range(200)), return_exceptions=True)
+    assert budget.spent_micro_usd <= 1000 + 100 * 20, "what was in flight when it was seen, at the difference"
+    before = model.calls
+    with pytest.raises(BudgetExhausted):
+        await budget.complete(request(10), SLOT)
+    assert model.calls == before
+    model.calls = 0
+    again = Budgeted(model, limit_micro_usd=1000, served=frozenset({"big"}), price_book=DEARER)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(again.complete(request(10), SLOT) for _ in range(200)), return_exceptions=True)
+    assert again.spent_micro_usd <= 1000
+    assert model.calls == 33, "a model that answered before is reckoned with from the first call"
+
+
+async def test_a_model_of_unknown_price_that_answers_changes_nothing_that_is_kept():
+    budget = Budgeted(Swapped(lambda tokens: None), limit_micro_usd=100, price_book=BOOK)
+    await budget.complete(request(60), SLOT)
+    assert budget.spent_micro_usd == 60

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.capabilities import SamplingError, base_id, check_sampling, randomness_version
+from coordeval.agents.capabilities import SamplingError, base_id, check_sampling, least_cached, randomness_version
 
 ABLE, UNABLE = "claude-opus-4-6", "claude-opus-4-7"
 
@@ -69,3 +69,14 @@ def test_an_unknown_model_is_sent_what_the_study_says_with_a_warning():
         "some-model is not a model whose parameters are known: temperature, top_p will be sent as given, "
         "and the endpoint may refuse or ignore them"
     )
+
+
+def test_a_model_that_always_thinks_is_not_told_otherwise():
+    assert check_sampling("claude-fable-5", {"thinking": {"type": "adaptive"}}) == []
+    with pytest.raises(SamplingError, match=r"thinking.type = 'disabled': claude-fable-5 takes adaptive only"):
+        check_sampling("claude-fable-5", {"thinking": {"type": "disabled"}})
+
+
+@pytest.mark.parametrize(("model", "least"), [("claude-opus-4-6", 4096), ("claude-haiku-4-5-20251001", 4096), ("x", None)])
+def test_the_least_that_a_model_caches_is_known_or_not(model, least):
+    assert least_cached(model) == least

@@ -12,14 +12,16 @@ import pytest
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
-from agents import scaffold
-from agents.cell import Answer, AskFailed, CellAgents, Settings
-from agents.messages import ModelError, Reply, Request, Slot, Usage
-from agents.scaffold import Ask
-from market_data.gate import MarketView
-from market_data.types import Document, Market, PricePoint
+from coordeval.agents import scaffold
+from coordeval.agents.answers import Answer
+from coordeval.agents.cell import AskFailed, CellAgents, Settings
+from coordeval.agents.messages import ModelError, Reply, Request, Slot, Usage
+from coordeval.agents.scaffold import Ask
+from coordeval.agents.usefulness import WITHDRAWN
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Document, Market, PricePoint
 
 AS_OF = datetime(2025, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(1)
@@ -100,6 +102,8 @@ def check_accepted(body: dict[str, Any]) -> None:
 
 def as_plain(value: Any) -> Any:
     """Reads the types' lazy iterables to their end, which is what validates their items."""
+    if isinstance(value, BaseModel):  # a block that goes back as it came, such as the result of a server's search
+        return value.model_dump(exclude_unset=True)
     if isinstance(value, dict):
         return {name: as_plain(item) for name, item in value.items()}
     if value is None or isinstance(value, str | int | float):
@@ -475,3 +479,43 @@ def test_whatever_a_model_says_every_request_is_valid_and_the_ask_ends(script, m
     for earlier, later in zip(model.requests, model.requests[1:], strict=False):
         assert earlier.key != later.key, "a turn that asks the same again would get the same draw again"
     assert isinstance(end, Answer) == (not model.script), "the one good answer, which comes last, was reached"
+
+
+# --- tools that tell nothing new are withdrawn
+
+
+def again(n: int, query: str = "clouds") -> dict[str, Any]:
+    return use("search_evidence", {"query": query}, f"toolu_{n}")
+
+
+@pytest.mark.parametrize(
+    ("queries", "ran", "why"),
+    [
+        (("clouds", "clouds", "clouds", "clouds"), 3, "the first told something, the second and third told it again"),
+        (("zzz", "yyy", "xxx"), 2, "empty results"),
+        (("clouds", "zzz", "yyy", "xxx"), 3, "two useless ones after a useful one"),
+    ],
+)
+async def test_tools_are_withdrawn_after_the_stated_number_of_useless_results(queries, ran, why):
+    script = [reply(again(n, query)) for n, query in enumerate(queries)] + [reply(submit())]
+    model = Scripted(*script)
+    agents = cell(model, useless_results=2)
+    assert (await agents.answer(ESTIMATE)).probability == 0.25
+    withdrawn = [row for row in agents.tool_calls if row["result"] == WITHDRAWN]
+    assert len(agents.tool_calls) - len(withdrawn) == ran, why
+    assert len(withdrawn) == len(queries) - ran
+    said = [
+        block["text"]
+        for r in model.requests
+        for block in r.messages[-1]["content"]
+        if isinstance(block, dict) and "text" in block
+    ]
+    assert sum("The tools are withdrawn for this ask: call `submit_estimate` now." in text for text in said) == 1
+    assert len({orjson.dumps(request.tools) for request in model.requests}) == 1, "the same tools in every request"
+
+
+async def test_tools_are_never_withdrawn_where_nothing_is_said_and_the_identity_is_what_it_was():
+    failure, _ = await run(*[reply(again(n)) for n in range(12)])
+    assert "within 12 turns" in str(failure)
+    assert "useless_results" not in Settings(model="m", max_tokens=1).identity()
+    assert Settings(model="m", max_tokens=1, useless_results=3).identity()["useless_results"] == 3

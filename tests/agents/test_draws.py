@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.draws import CommonDraws
-from agents.messages import ModelError, Reply, Request, Slot, Usage, decode_reply
-from ledger import Ledger
+from coordeval.agents.draws import CommonDraws
+from coordeval.agents.messages import ModelError, Reply, Request, Slot, Usage, decode_reply
+from coordeval.ledger import Ledger
 
 REQUEST = Request(
     model="asked-1", system="s", messages=[{"role": "user", "content": "?"}], tools=[], max_tokens=9, sampling={}
@@ -158,6 +158,8 @@ async def test_the_row_holds_what_was_asked_and_what_came():
         "served_model": "served-1",
         "micro_usd": 1,
         "payer": "ensemble",
+        "attempt_id": None,
+        "batch_id": None,
     }
 
 

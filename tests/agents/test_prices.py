@@ -1,12 +1,13 @@
 """The price book: exact to the micro-dollar, dated, and silent (None) where it does not know."""
 
+import json
 from datetime import date
 from decimal import Decimal, localcontext
 
 import pytest
 
-from agents.messages import Usage
-from agents.prices import PriceBook, PriceError
+from coordeval.agents.messages import Usage
+from coordeval.agents.prices import PRICES_FILE, PriceBook, PriceError, _read_all, restored, users_prices
 
 NOV = date(2026, 11, 15)
 RATES = {"input": "1", "output": "2", "cache_write_5m": "3", "cache_write_1h": "4", "cache_read": "0.5"}
@@ -80,6 +81,14 @@ def test_a_study_replaces_the_prices_of_the_models_it_names_and_leaves_the_book_
     assert book.micro_usd("claude-opus-4-6", usage(input_tokens=1), NOV) == 5
 
 
+def test_cache_rates_that_are_not_given_never_understate_a_cost():
+    own = PriceBook.bundled().with_overrides({"m": {"input": 4, "output": "8"}})
+    for tokens, cost in (("cache_write_5m_tokens", 5), ("cache_write_1h_tokens", 8), ("cache_read_tokens", 4)):
+        assert own.micro_usd("m", usage(**{tokens: 1}), NOV) == cost
+    mixed = PriceBook.bundled().with_overrides({"m": {"input": 4, "output": 8, "cache_read": "0.4"}})
+    assert mixed.micro_usd("m", usage(cache_read_tokens=10), NOV) == 4, "one that is given stands"
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
@@ -87,7 +96,11 @@ def test_a_study_replaces_the_prices_of_the_models_it_names_and_leaves_the_book_
         ({**RATES, "output": "free"}, r"prices\.m\.output = 'free': it must be a decimal number"),
         ({**RATES, "output": float("inf")}, r"prices\.m\.output = inf: it must be a decimal number"),
         ({**RATES, "input": True}, r"prices\.m\.input = True: it must be a decimal number"),
-        ({"input": "1", "output": "2"}, r"prices\.m\.cache_write_5m is missing: .* repeat the input price"),
+        ({"input": "1"}, r"prices\.m\.output is missing: .* input and output are needed"),
+        ({**RATES, "input": "1e9"}, r"prices\.m\.input = '1e9': .* at most 1000000"),
+        ([], r"prices\.m: it holds no table"),
+        ([RATES, RATES], r"prices\.m: two of its tables are for the same date"),
+        (5, r"prices\.m = 5: it must be a table with input, output"),
         ({**RATES, "inptu": "1"}, r"prices\.m\.inptu is not known: a price has batch, cache_read"),
         ({**RATES, "valid_from": "2026"}, r"prices\.m\.valid_from = '2026': it must be a date"),
         ({**RATES, "prompt_up_to": 0}, r"prices\.m\.prompt_up_to = 0: it must be a whole number"),
@@ -111,3 +124,24 @@ def test_a_price_that_cannot_be_read_is_named(entry, message):
 def test_the_worst_case(model, input_tokens, micro_usd, why):
     worst = PriceBook.bundled().worst_case(model, NOV, input_tokens=input_tokens, output_tokens=100)
     assert worst == micro_usd, why
+
+
+def test_a_users_own_file_of_prices_stands_over_the_list_and_under_the_study(tmp_path, monkeypatch):
+    own = tmp_path / "prices.toml"
+    monkeypatch.setenv(PRICES_FILE, str(own))
+    with pytest.raises(PriceError, match=r"COORDEVAL_PRICES names .*prices.toml, and there is no such file"):
+        users_prices()
+    own.write_text('[mine]\nvalid_from = 2026-01-01\ninput = 0.1\noutput = 2\n[claude-opus-4-6]\ninput = "1"\noutput = "1"')
+    book = PriceBook.bundled().with_overrides(users_prices())
+    assert book.price("mine", NOV, 1).input == Decimal("0.1"), "as it was written, not as a float has it"
+    assert book.price("claude-opus-4-6", NOV, 1).output == 1
+    assert book.with_overrides({"mine": {"input": "3", "output": "4"}}).price("mine", NOV, 1).input == 3
+    own.write_text("[mine]\ninput = 1")
+    with pytest.raises(PriceError, match=r"prices.toml: prices\.mine\.output is missing"):
+        users_prices()
+
+
+def test_prices_that_a_study_stored_are_read_as_they_were_given():
+    given = {"m": [{"input": "1", "output": "2", "valid_from": date(2026, 2, 1)}, {"input": "3", "output": "4"}]}
+    stored = json.loads(json.dumps(given, default=str))
+    assert PriceBook(_read_all(restored(stored))).as_json("m") == PriceBook(_read_all(given)).as_json("m")

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from agents.cell import Answer, AskFailed, CellAgents, Settings
-from agents.draws import CommonDraws
-from agents.messages import ModelError, Request, Slot, Usage
-from agents.recorded import RecordedCall, RecordedCell, RecordedModel, published_recording
-from agents.scaffold import Ask
-from market_data.errors import CoordevalError
-from market_data.gate import MarketView
-from market_data.traces100 import CONFIGURATIONS, CoordinationTraces, published_cells
-from market_data.types import Market
+from coordeval.agents.answers import Answer
+from coordeval.agents.cell import AskFailed, CellAgents, Settings
+from coordeval.agents.draws import CommonDraws
+from coordeval.agents.messages import ModelError, Request, Slot, Usage
+from coordeval.agents.recorded import RecordedCall, RecordedCell, RecordedModel, published_recording
+from coordeval.agents.scaffold import Ask
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.traces100 import CONFIGURATIONS, CoordinationTraces, published_cells
+from coordeval.market_data.types import Market
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "coordination-traces-100"
 recorded = pytest.mark.skipif(not DATA.is_dir(), reason=f"the recorded data are not here: {DATA}")

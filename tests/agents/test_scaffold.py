@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agents.scaffold import ANSWER_TOOLS, Ask, Statement, first_message, market_block, system_prompt
-from market_data.gate import MarketView
-from market_data.types import Document, Market, PricePoint
+from coordeval.agents.scaffold import ANSWER_TOOLS, Ask, Statement, first_message, market_block, system_prompt
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Document, Market, PricePoint
 
 AS_OF = datetime(2025, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(1)

@@ -13,13 +13,13 @@ import numpy as np
 import orjson
 import pytest
 
-from agents.messages import Request, Slot, decode_reply
-from agents.scaffold import ANSWER_TOOLS, Ask, Statement, first_message, system_prompt
-from agents.simulated import InstantModel, SimulatedModel, SimulatedParameters
-from agents.toolbox import TOOLS, Toolbox
-from market_data.errors import CoordevalError
-from market_data.gate import MarketView
-from market_data.simulated import SIGNAL, SimulatedWorld
+from coordeval.agents.messages import Request, Slot, decode_reply
+from coordeval.agents.scaffold import ANSWER_TOOLS, Ask, Statement, first_message, system_prompt
+from coordeval.agents.simulated import InstantModel, SimulatedModel, SimulatedParameters
+from coordeval.agents.toolbox import TOOLS, Toolbox
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.simulated import SIGNAL, SimulatedWorld
 
 STILL = SimulatedParameters(
     private_noise=0.0,

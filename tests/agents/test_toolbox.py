@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from agents.toolbox import TOOLS, Toolbox
-from market_data.errors import CoordevalError
-from market_data.gate import MarketView
-from market_data.types import Document, Market, PricePoint
+from coordeval.agents.toolbox import TOOLS, Toolbox
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Document, Market, PricePoint
 
 AS_OF = datetime(2025, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(1)

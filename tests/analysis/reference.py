@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from analysis import SCHEMA
+from coordeval.analysis import SCHEMA
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "coordination-traces-100"
 recorded = pytest.mark.skipif(not DATA.is_dir(), reason=f"the recorded study is not at {DATA}")

@@ -6,38 +6,46 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.special import logit
 from scipy.stats import binom
 from typer.testing import CliRunner
 
-import analysis.resampling
-from agents.simulated import SimulatedModel
-from analysis import AnalysisError, bootstrap, plain_sampling, variance
-from analysis.bootstrap import MEASURES
-from analysis.coordination import coordination
-from analysis.grid import PRICE as MARKET
-from analysis.pooling import pooling
-from analysis.selftest import QUICK, Check, Row, coverage, failures, page, selftest, truth
-from analysis.selftest.benches import TRIO
-from analysis.selftest.talk import PARAMETERS, anchored, estimates, first_view, read, revised, said, talk
-from analysis.selftest.talk_truth import talked
-from analysis.selftest.worlds import FORECASTERS, PRICE, REGIMES, as_scored, draw, frame
-from analysis.tracking import tracking
-from flows.cli import app
+from coordeval.agents.simulated import SimulatedModel
+from coordeval.analysis import AnalysisError, bootstrap, plain_sampling, variance
+from coordeval.analysis.base import resampling
+from coordeval.analysis.base.grid import PRICE as MARKET
+from coordeval.analysis.quality.bootstrap import MEASURES, of_grid
+from coordeval.analysis.quality.tracking import tracking
+from coordeval.analysis.selftest import QUICK, Check, Row, benches, coverage, failures, page, selftest, truth
+from coordeval.analysis.selftest.benches import TRIO
+from coordeval.analysis.selftest.regimes import MILD, REGIMES, normal_grid
+from coordeval.analysis.selftest.talk import PARAMETERS, anchored, estimates, first_view, read, revised, said, talk
+from coordeval.analysis.selftest.talk_truth import talked
+from coordeval.analysis.selftest.worlds import FORECASTERS, PRICE, as_grid, as_scored, draw, frame
+from coordeval.analysis.selftest.writing import shape_by_shape
+from coordeval.analysis.talk.coordination import coordination
+from coordeval.analysis.talk.pooling import pooling
+from coordeval.flows.cli.main import app
 
 EVERY = tuple(measure for family in MEASURES.values() for measure in family)
 
 
-@pytest.fixture(scope="module", params=REGIMES, ids=lambda regime: regime.name)
+def first_of(regimes):
+    """The first one always, the others among the proofs."""
+    return [pytest.param(one, id=one.name, marks=pytest.mark.proof if i else ()) for i, one in enumerate(regimes)]
+
+
+@pytest.fixture(scope="module", params=first_of([REGIMES[0], REGIMES[-1]]))
 def large(request):
-    """A world of 60,000 markets: brute force."""
+    """A world of 40,000 markets: brute force."""
     rng = np.random.default_rng(14)
-    world = draw(60_000, regime=request.param, rng=rng)
+    world = draw(40_000, regime=request.param, rng=rng)
     return request.param, world, as_scored(frame(world, rng=rng))
 
 
 def test_true_values_of_every_measure_are_those_of_a_large_world(large):
     regime, _, scored = large
-    found = bootstrap(scored, n=100).table
+    found = bootstrap(scored, n=50).table
     for row in found.iter_rows(named=True):
         who = next(who for who in (*FORECASTERS, replace(PRICE, name=MARKET)) if who.name == row["configuration"])
         value = truth.measures(who, regime)[row["measure"]]
@@ -46,7 +54,7 @@ def test_true_values_of_every_measure_are_those_of_a_large_world(large):
 
 def test_true_values_of_tracking_and_of_plain_sampling_are_those_of_a_large_world(large):
     regime, world, scored = large
-    for row in tracking(scored, n=200).table.iter_rows(named=True):
+    for row in tracking(scored, n=100).table.iter_rows(named=True):
         who = next(who for who in FORECASTERS if who.name == row["configuration"])
         half = (row["high"] - row["low"]) / 2
         assert row["estimate"] == pytest.approx(truth.follows(who, regime)[row["measure"]], abs=2.5 * half), row
@@ -56,12 +64,12 @@ def test_true_values_of_tracking_and_of_plain_sampling_are_those_of_a_large_worl
     )
 
 
-@pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
+@pytest.mark.parametrize("regime", first_of(MILD))
 def test_true_variance_components_are_those_of_a_large_world(regime):
     rng = np.random.default_rng(12)
     scored = as_scored(frame(draw(100_000, regime=regime, forecasters=TRIO, rng=rng), TRIO, rng=rng))
     true = truth.components(TRIO, regime)
-    for row in variance(scored, n=100).components.iter_rows(named=True):
+    for row in variance(scored, n=50).components.iter_rows(named=True):
         half = (row["high"] - row["low"]) / 2
         assert row["variance"] == pytest.approx(true[row["component"]], abs=2.5 * half), row
 
@@ -92,7 +100,7 @@ def test_agents_who_talk_follow_the_equations_of_the_simulated_model(role):
     if role == "forecaster":
         opening = SimpleNamespace(own=None, peers=(), readings=(), price=float(price), role=role, question="Will?")
         heard = SimpleNamespace(evidence=[("a", float(evidence[0])), ("b", float(evidence[1]))])
-        from agents.simulated import _bias  # the draw that all agents share has no other name
+        from coordeval.agents.simulated import _bias  # the draw that all agents share has no other name
 
         bias = np.array(_bias(PARAMETERS.seed, "Will?"))
         ours = anchored(first_view(evidence.mean(), bias, noise, PARAMETERS), price, PARAMETERS)
@@ -107,17 +115,34 @@ def test_agents_who_talk_follow_the_equations_of_the_simulated_model(role):
     assert said(ours) == said(theirs)
 
 
-SMALL = {"forecasts": {60: 4}, "nulls": {60: 3}, "calibrated": {60: 3}, "looks": {60: 3}, "parts": {60: 3}, "talks": {60: 2}}
+SMALL = {
+    **{"forecasts": {60: 2}, "nulls": {60: 2}, "headline": {40: 2}},
+    **{"calibrated": {60: 1}, "looks": {60: 1}, "parts": {60: 1}, "talks": {60: 1}, "shapes": {50: 1}},
+}
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """True values by a tenth of the nodes, for what is counted and written whatever they are."""
+    kept = [made for made in vars(benches).values() if hasattr(made, "cache_clear")]
+    monkeypatch.setattr(truth, "normal_grid", lambda nodes=601: normal_grid(nodes))
+    monkeypatch.setattr(truth, "_COARSE", 201)
+    monkeypatch.setattr(truth, "_KEPT", 41)
+    for made in kept:
+        made.cache_clear()
+    yield
+    for made in kept:
+        made.cache_clear()
 
 
 def test_the_result_depends_on_the_seed_and_not_on_the_number_of_processes():
-    plan = {"calibrated": {60: 6}, "looks": {60: 4}}
+    plan = {"calibrated": {60: 3}, "looks": {60: 2}}
     here, elsewhere = (selftest(plan, resamples=100, cores=cores) for cores in (1, 2))
     assert here.rows == elsewhere.rows
     assert selftest(plan, resamples=100, cores=1, seed=1).rows != here.rows
 
 
-def test_every_bench_judges_each_check_once_per_world_and_every_interval_of_the_bootstrap_is_among_them():
+def test_every_bench_judges_each_check_once_per_world_and_every_interval_of_the_bootstrap_is_among_them(coarse):
     found = selftest(SMALL, resamples=100, cores=1)
     for row in found.rows:
         assert row.worlds + row.undefined in set().union(*(sizes.values() for sizes in SMALL.values())), row
@@ -126,16 +151,23 @@ def test_every_bench_judges_each_check_once_per_world_and_every_interval_of_the_
     stored = coverage(found, "coordeval")
     assert set(stored["coverage"]) == set(EVERY)
     for measure in EVERY:
-        mine = [row.figure for row in found.rows if row.check.measure == measure and row.figure is not None]
+        of = [row for row in found.rows if row.check.measure == measure and row.check.markets == 60]
+        mine = [row.figure for row in of if row.figure is not None]
+        if measure == "wbv":  # withheld: too few events
+            assert not mine
+            continue
         assert stored["coverage"][measure]["60"] == pytest.approx(min(mine), abs=0.01)
     text = page(found, "coordeval selftest statistics --made-up")
     assert "coordeval selftest statistics --made-up" in text
     assert all(f"| {row.check.measure}" in text for row in found.rows)
+    header, *lines = shape_by_shape(found.rows)
+    assert header[:3] == ("shape", "markets", "Brier")
+    assert {line[:2] for line in lines} >= {(regime.name, "50") for regime in REGIMES}
 
 
-def row(right, worlds, *, kind="interval", planned=None, measure="made up"):
+def row(right, worlds, *, kind="interval", planned=None, measure="made up", undefined=0):
     check = Check(kind=kind, measure=measure, world="balanced", markets=100, of="a")
-    return Row(check=check, right=right, worlds=worlds, undefined=0, planned=planned)
+    return Row(check=check, right=right, worlds=worlds, undefined=undefined, planned=planned)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +178,8 @@ def row(right, worlds, *, kind="interval", planned=None, measure="made up"):
         pytest.param(row(934, 1000), "FAILED", id="93.4% is not, whatever the Monte Carlo error"),
         pytest.param(row(980, 1000), "conservative", id="98%"),
         pytest.param(row(0, 0), "FAILED", id="never defined"),
+        pytest.param(row(0, 0, undefined=9), "FAILED", id="never given, for no reason that is known"),
+        pytest.param(row(0, 0, undefined=9, measure="wbv"), "withheld", id="never given, by its rule"),
         pytest.param(row(50, 1000, kind="test"), "nominal", id="a test at 5%"),
         pytest.param(row(66, 1000, kind="test"), "FAILED", id="a test that rejects too often"),
         pytest.param(row(10, 1000, kind="test"), "conservative", id="a test that rejects rarely"),
@@ -185,24 +219,62 @@ def test_the_bound_on_chance_is_exact_and_shared_among_the_rows():
 
 
 def test_a_broken_interval_method_is_found(monkeypatch):
-    """The percentile method for MCB, whose bias it does not see: sixty small worlds tell."""
-    plan = {"forecasts": {60: 60}}
-    assert not [bad for bad in selftest(plan, resamples=100, cores=1).failures if bad.check.measure == "mcb"]
-    module = sys.modules["analysis.bootstrap"]  # `analysis.bootstrap` is the function
-    monkeypatch.setattr(module, "METHODS", module.METHODS | dict.fromkeys(("mcb", "dsc"), "percentile"))
-    found = selftest(plan, resamples=100, cores=1).failures
+    """The percentile method for MCB, whose bias it does not see: a few small worlds tell."""
+    whole = selftest({"forecasts": {60: 8}}, resamples=100, cores=1)
+    assert not [bad for bad in whole.failures if bad.check.measure in ("mcb", "dsc")]
+    module = sys.modules["coordeval.analysis.quality.bootstrap"]  # `analysis.quality.bootstrap` is the function
+    monkeypatch.setattr(module, "METHODS", module.METHODS | {"mcb": "percentile"})
+    monkeypatch.setattr(module, "REACHING", module.REACHING | {"dsc": "percentile"})
+    found = selftest({"forecasts": {60: 40}}, resamples=100, cores=1).failures
     assert {"mcb", "dsc"} <= {bad.check.measure for bad in found}
 
 
 def test_intervals_that_are_too_short_are_found(monkeypatch):
     """Normal 80% tails in place of 95%."""
-    whole = analysis.resampling._ends
-    monkeypatch.setattr(analysis.resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.8}))
-    found = selftest({"parts": {60: 120}}, resamples=100, cores=1).failures
+    whole = resampling._ends
+    monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.8}))
+    found = selftest({"parts": {60: 60}}, resamples=100, cores=1).failures
     assert any(bad.check.measure.startswith("variance") for bad in found)
 
 
-def test_the_command_runs_writes_and_says_what_it_did(tmp_path):
+def test_forecasts_that_are_arrays_are_measured_as_those_of_a_frame():
+    rng = np.random.default_rng(1)
+    world = draw(40, regime=REGIMES[0], forecasters=FORECASTERS[:2], rng=rng)
+    there = as_grid(world, ["calibrated", "noisy"])
+    found = of_grid(there, "common", families=("brier", "corp"), n=50, seed=0).table.drop("method", "reason")
+    framed = bootstrap(as_scored(frame(world, FORECASTERS[:2], rng=rng)), families=("brier", "corp"), n=50).table
+    assert set(found["configuration"]) == set(framed["configuration"])
+    key = ["configuration", "measure"]
+    assert found.sort(key)["estimate"].to_list() == pytest.approx(framed.sort(key)["estimate"].to_list())
+
+
+@pytest.mark.parametrize("regime", REGIMES, ids=lambda regime: regime.name)
+def test_a_world_resolves_as_often_as_it_says_and_its_events_have_the_sizes_that_it_says(regime):
+    world = draw(20_000, regime=regime, forecasters=FORECASTERS[:2], rng=np.random.default_rng(6))
+    size = np.bincount(world.event)
+    if regime.sizes in ("small", "published"):
+        rate = truth.table(FORECASTERS[0], regime).hits.sum()
+        assert world.y.mean() == pytest.approx(rate, abs=0.015)
+    assert size.max() <= {"small": 3, "published": 4}.get(regime.sizes, 4000)
+    assert (size.max() == 4000) == (regime.sizes == "one large")
+    a, b = (logit(np.clip(world.forecasts[name][:, 0], 0.005, 0.995)) for name in ("calibrated", "noisy"))
+    assert (np.corrcoef(a, b)[0, 1] > 0.8) or regime.name != "alike"
+
+
+def test_an_interval_allows_for_the_outcome_that_has_not_been_seen():
+    """4% resolve YES, 30 markets: where none did, a plain interval of the Brier score ends far below the truth."""
+    rare, true, held, seen = REGIMES[2], truth.measures(FORECASTERS[0], REGIMES[2])["brier"], 0, 0
+    for seed in range(60):
+        world = draw(30, regime=rare, forecasters=FORECASTERS[:1], rng=np.random.default_rng(seed))
+        there = as_grid(world, ["calibrated"])
+        row = of_grid(there, "common", families=["brier"], n=200, seed=seed).table.row(0, named=True)
+        held += row["low"] <= true <= row["high"]
+        seen += world.y.any()
+    assert seen < 60
+    assert held >= 55  # the plain one: 44
+
+
+def test_the_command_runs_writes_and_says_what_it_did(tmp_path, coarse):
     out, docs, stored = (tmp_path / name for name in ("all.json", "page.md", "coverage.json"))
     options = ["--quick", "--scale", "0.02", "--cores", "1", "--resamples", "100"]
     done = CliRunner().invoke(
@@ -214,9 +286,9 @@ def test_the_command_runs_writes_and_says_what_it_did(tmp_path):
 
 
 def test_the_command_ends_with_1_where_a_figure_is_off(monkeypatch):
-    whole = analysis.resampling._ends
-    monkeypatch.setattr(analysis.resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.2}))
-    monkeypatch.setattr("analysis.selftest.QUICK", {"parts": {60: 60}})
+    whole = resampling._ends
+    monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.2}))
+    monkeypatch.setattr("coordeval.analysis.selftest.QUICK", {"parts": {60: 20}})
     done = CliRunner().invoke(app, ["selftest", "statistics", "--quick", "--cores", "1", "--resamples", "100"])
     assert done.exit_code == 1
     assert "FAILED" in done.output
@@ -236,6 +308,6 @@ def test_a_plan_that_cannot_be_run_is_refused(plan, message):
 
 
 def test_the_quick_plan_covers_every_bench():
-    from analysis.selftest import BENCHES
+    from coordeval.analysis.selftest import BENCHES
 
     assert set(QUICK) == set(BENCHES)

@@ -3,14 +3,16 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from agents.cell import Answer, AskFailed
-from agents.scaffold import Ask
-from configurations import Elements, Endpoint, Estimate, Forecast, Panel, PanelError, peers
+from coordeval.agents.answers import Answer
+from coordeval.agents.cell import AskFailed
+from coordeval.agents.scaffold import Ask
+from coordeval.configurations import Elements, Endpoint, Estimate, Forecast, NoAnswer, Panel, PanelError, Statistic, peers
 
 ROLES = {
     "forecaster": "You forecast alone.",
@@ -176,7 +178,7 @@ FINAL, PASSING, BUG = AskFailed("refused"), AskFailed("overloaded", retryable=Tr
         ("exclude", (FINAL, 0.2, PASSING), PASSING, "what may pass is asked again, not excluded"),
         ("exclude", (FINAL, PASSING, BUG), BUG, "what is no agent's failure is never excluded"),
         ("abort", (0.1, 0.2, 0.3), [0, 1, 2], "nothing failed"),
-        ("abort", (0.1, FINAL, 0.3), FINAL, "one failure is the cell's"),
+        ("abort", (0.1, FINAL, 0.3), "refused", "one failure is the cell's"),
         ("abort", (FINAL, 0.2, BUG), BUG, "nor is it hidden behind an agent's failure"),
     ],
 )
@@ -311,3 +313,189 @@ async def test_the_call_graph_is_the_procedure_and_not_what_was_said():
     assert graph == await debate(0.9, 0.8, 0.7, 0.6), "other answers"
     assert graph != await debate(0.1, 0.2, 0.3, 0.4, pick=lambda everybody, own: []), "nobody saw anybody"
     assert graph != await debate(0.1, 0.2, 0.3, 0.1, 0.2, 0.3, agents=3), "one agent more"
+
+
+# --- who is who, and what may be shown
+
+
+async def test_two_agents_of_one_number_and_round_are_told_apart_and_read_each_other():
+    made, answering = panel(0.7, 0.2, 0.6, 0.3)
+    bull, bear = await made.ask("forecaster"), await made.ask("forecaster")
+    assert (bull.agent, bear.agent) == (0, 1)
+    await made.revise([bull, bear], role="critic")
+    assert [[author for author, _, _ in shown(ask)] for ask in answering.asks[2:]] == [
+        ["you", "agent 2"],
+        ["you", "agent 1"],
+    ]
+
+
+async def test_one_number_in_one_round_is_never_given_twice():
+    made, _ = panel(*[0.1] * 9)
+    first = [
+        *await made.ask_each("forecaster", 2),
+        *await made.ask_each("forecaster", 2),
+        await made.ask("forecaster", agent=1),
+    ]
+    branches = [*await made.revise(first[:2], role="critic"), *await made.revise(first[:2], role="critic")]
+    assert [e.agent for e in first] == [0, 1, 2, 3, 4]
+    assert [e.agent for e in branches] == [0, 1, 5, 6], "an agent that thinks twice from one place is two"
+
+
+async def one_estimate() -> Estimate:
+    made, _ = panel(0.9)
+    return await made.ask("forecaster")
+
+
+def changed(estimate: Estimate) -> Estimate:
+    object.__setattr__(estimate, "rationale", "what it never said")
+    return estimate
+
+
+async def test_nothing_is_shown_that_no_agent_of_this_panel_said():
+    made, answering = panel(0.1, 0.2, 0.3)
+    first, second = await made.ask_each("forecaster", 2)
+    by_hand = Estimate(agent=5, role="forecaster", round=0, ask=7, probability=0.99, rationale="", reading="")
+    refused: dict[str, Any] = {
+        "made by hand": [by_hand],
+        "an ask that was made, other words": [replace(first, probability=0.99)],
+        "another market's": [await one_estimate()],
+        "text": ["0.99"],
+        "nothing": [None],
+        "a statistic made by hand": [Statistic(text="0.99", of=(first,))],
+        "changed after it was given": [changed(second)],
+    }
+    for why, material in refused.items():
+        with pytest.raises(PanelError, match=r"by hand|it takes what agents|did not make"):
+            await made.ask("critic", shown=material)
+        assert len(answering.asks) == 2, why
+    with pytest.raises(PanelError, match="what 'forecaster' said in ask 0 twice; show each once"):
+        await made.ask("critic", shown=[first, first])
+    await made.ask("critic", shown=[replace(first)], agents=2)
+    assert made.asks[-1]["shown"] == [0], "a copy says the same"
+
+
+async def test_what_is_recorded_stays_whatever_becomes_of_what_was_handed_out():
+    made, _ = panel(0.1)
+    changed(await made.ask("forecaster"))
+    made.asks[0]["said"] = "forged"
+    assert made.asks[0]["said"].rationale == "why 0"
+
+
+@pytest.mark.parametrize("agent", [-1, 10_000, True, "a", 1.0, None])
+async def test_an_agents_number_is_a_small_whole_number(agent):
+    made, _ = panel(0.1)
+    with pytest.raises(PanelError, match="whole number"):
+        await made.ask("forecaster", agent=agent)
+
+
+@pytest.mark.parametrize("agents", [0, -1, 10**12, 1.5])
+async def test_nobody_and_a_crowd_are_not_asked(agents):
+    made, _ = panel(0.1)
+    with pytest.raises(PanelError, match="number of agents"):
+        await made.ask_each("forecaster", agents)
+
+
+# --- statistics
+
+
+async def test_a_statistic_is_shown_as_the_panels_and_recorded_as_made_of_what_it_is_of():
+    made, answering = panel(0.1, 0.2, 0.6, 0.3)
+    estimates = await made.ask_each("forecaster", 3)
+    middle = made.statistic("Median of 3: 0.200", of=estimates)
+    await made.ask("critic", shown=[middle, estimates[0]], agents=3)
+    [said, own] = answering.asks[3].shown
+    assert (said.author, said.role, said.round, said.text) == ("the panel", "statistic", 0, "Median of 3: 0.200")
+    assert own.author == "agent 1"
+    record = made.asks[3]
+    assert (record["shown"], record["direct"], record["statistics"]) == ([0, 1, 2], [0], [("Median of 3: 0.200", [0, 1, 2])])
+    assert answering.asks[3].round == 1
+
+
+async def test_a_statistic_passes_where_what_it_is_of_may_pass():
+    made, _ = panel("report", 0.1)
+    secret = made.statistic("They found nothing.", of=[await made.report("planner", count=1)])
+    with pytest.raises(PanelError, match=r"'critic' was shown what 'planner' said, but elements.topology has no such edge"):
+        await made.ask("critic", shown=[secret], agents=1)
+
+
+@pytest.mark.parametrize("text", ["", " ", None, 0.4])
+async def test_a_statistic_says_something_about_something(text):
+    made, _ = panel(0.1)
+    first = await made.ask("forecaster")
+    with pytest.raises(PanelError, match="a text that says something"):
+        made.statistic(text, of=[first])
+    with pytest.raises(PanelError, match="of=estimates"):
+        made.statistic("0.4", of=[])
+    with pytest.raises(PanelError, match="nobody in this panel said"):
+        made.statistic("0.4", of=[replace(first, probability=0.4)])
+
+
+async def test_who_reads_a_mean_ran_another_procedure_than_who_reads_what_it_is_of():
+    graphs = set()
+    for pick in (
+        lambda made, e: e,
+        lambda made, e: [made.statistic("m", of=e)],
+        lambda made, e: [made.statistic("m", of=e), *e],
+    ):
+        made, _ = panel(0.1, 0.2, 0.3)
+        await made.ask("critic", shown=pick(made, await made.ask_each("forecaster", 2)), agents=2)
+        graphs.add(made.call_graph)
+    assert len(graphs) == 3
+
+
+# --- one agent without an answer, and parts
+
+
+async def test_who_has_no_answer_can_be_gone_without_unless_failures_abort():
+    made, _ = panel(0.1, AskFailed("refused"), failure_handling="exclude")
+    await made.ask("forecaster")
+    with pytest.raises(NoAnswer, match="refused"):
+        await made.ask("forecaster")
+    assert made.aborted is None
+    made, _ = panel(AskFailed("refused"), failure_handling="abort")
+    with pytest.raises(NoAnswer):
+        await made.ask("forecaster")
+    assert made.aborted == "refused"
+
+
+@pytest.mark.parametrize(
+    ("parts", "limit", "counted"),
+    [
+        (("a", "b", "c"), 3, {"asked": 3, "given": 3, "blank": 0, "repeated": 0, "dropped": 0}),
+        (("a", " A ", "b", "a"), 3, {"asked": 3, "given": 4, "blank": 0, "repeated": 2, "dropped": 1}),
+        ((), 3, {"asked": 3, "given": 0, "blank": 0, "repeated": 0, "dropped": 0}),
+    ],
+    ids=["as asked", "repeated and surplus", "none"],
+)
+async def test_parts_are_counted_against_what_was_asked_for(parts, limit, counted):
+    made, _ = panel(parts, *["report"] * 4)
+    await made.delegate("specialist", await made.report("planner", count=3), limit=limit)
+    assert made.asks[0]["parts"] == counted
+
+
+def test_a_number_that_only_compares_as_a_probability_is_none():
+    class Liar(float):
+        def __le__(self, other: object) -> bool:
+            return True
+
+        __ge__ = __le__
+
+    made, _ = panel()
+    with pytest.raises(PanelError, match="finite number"):
+        made.conclude(Liar("inf"))
+
+
+def test_a_forecast_is_what_conclude_of_this_panel_made():
+    made, other = panel()[0], panel()[0]
+    good = made.conclude(0.4)
+    assert made.answered(good) == 0.4
+
+    class Own(Forecast):
+        pass
+
+    for forged in (Forecast(0.4), other.conclude(0.4), Own(0.4), 0.4, None, object()):
+        with pytest.raises(PanelError, match="which this panel's conclude did not make"):
+            made.answered(forged)
+    object.__setattr__(good, "probability", float("inf"))
+    with pytest.raises(PanelError, match="was changed after conclude"):
+        made.answered(good)

@@ -10,20 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.cell import Answer, AskFailed, CellAgents, Settings
-from agents.draws import CommonDraws
-from agents.messages import Reply, Request, Slot, Usage
-from agents.scaffold import Ask
-from configurations import Configuration, Panel, PanelError
-from configurations.consensus_alignment import ConsensusAlignment
-from configurations.independent_ensemble import IndependentEnsemble
-from configurations.market_price import MarketPrice
-from configurations.orchestrator_specialist import OrchestratorSpecialist
-from configurations.peer_critique_debate import PeerCritiqueDebate
-from configurations.sequential_pipeline import SequentialPipeline
-from configurations.single_agent import SingleAgent
-from market_data.gate import MarketView
-from market_data.types import Market
+from coordeval.agents.answers import Answer
+from coordeval.agents.cell import AskFailed, CellAgents, Settings
+from coordeval.agents.draws import CommonDraws
+from coordeval.agents.messages import Reply, Request, Slot, Usage
+from coordeval.agents.scaffold import Ask
+from coordeval.configurations import Configuration, Panel, PanelError
+from coordeval.configurations.consensus_alignment import ConsensusAlignment
+from coordeval.configurations.independent_ensemble import IndependentEnsemble
+from coordeval.configurations.market_price import MarketPrice
+from coordeval.configurations.orchestrator_specialist import OrchestratorSpecialist
+from coordeval.configurations.peer_critique_debate import PeerCritiqueDebate
+from coordeval.configurations.sequential_pipeline import SequentialPipeline
+from coordeval.configurations.single_agent import SingleAgent
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Market
 
 AGENT_CONFIGURATIONS = [
     SingleAgent,

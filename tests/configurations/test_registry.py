@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from configurations import PluginError, Registry, load
-from configurations.registry import GROUP
+from coordeval.configurations import PluginError, Registry, load
+from coordeval.configurations.registry import GROUP
 
 BUILT_IN = {
     "single_agent",
@@ -29,7 +29,7 @@ PLUGIN = '''
 from statistics import median
 from typing import ClassVar
 
-from configurations import Configuration, Elements, Endpoint, Forecast, Panel
+from coordeval.configurations import Configuration, Elements, Endpoint, Forecast, Panel
 
 
 def pool(probabilities):
@@ -173,7 +173,7 @@ def test_a_plugins_own_role_text_comes_before_the_projects(plugin):
         ("1 / 0", "cannot be loaded: ZeroDivisionError"),
         ("import sys; sys.exit(3)", "cannot be loaded: SystemExit: 3"),
         ("x = 1", "defines no subclass of configurations.Configuration"),
-        ("from configurations.single_agent import SingleAgent", "defines no subclass"),
+        ("from coordeval.configurations.single_agent import SingleAgent", "defines no subclass"),
         (PLUGIN.replace('"pair"', '"Pair!"'), "name is 'Pair!'; declare name"),
         (PLUGIN.replace('    name: ClassVar[str] = "pair"\n', ""), "name is None; declare name"),
         (PLUGIN.replace("name: ClassVar[str]", "name: str"), "name is None; declare name: ClassVar"),
@@ -303,7 +303,7 @@ def install(tmp_path: Path, target: Path, package: str, source: str, points: dic
 
 LIST = """
 import json
-from configurations import load
+from coordeval.configurations import load
 registry = load()
 made = registry.create("pair", {"agents": 5}) if "pair" in registry.classes else None
 print(json.dumps([sorted(registry.classes), dict(registry.quarantined), made and [made.agents, made.roles()["judge"]]]))
@@ -348,7 +348,7 @@ def test_broken_packages_are_quarantined_by_name_and_the_others_go_on(tmp_path):
         "odd": "odd_plugin:odd: PluginError: 1 is not a subclass of configurations.Configuration",
         "absent": "odd_plugin:absent: AttributeError",
         "duo": "name is 'pair', but it is registered as 'duo'; they must be equal",
-        "single_agent": "2 packages offer it: configurations.single_agent:SingleAgent and greedy_plugin:Pair; uninstall",
+        "single_agent": "2 packages offer it: coordeval.configurations.single_agent:SingleAgent and greedy_plugin:Pair",
     }
     assert set(quarantined) == set(reasons)
     for name, reason in reasons.items():

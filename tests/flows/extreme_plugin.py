@@ -3,7 +3,7 @@
 from statistics import fmean
 from typing import ClassVar
 
-from configurations import Configuration, Elements, Endpoint, Forecast, Panel
+from coordeval.configurations import Configuration, Elements, Endpoint, Forecast, Panel
 
 
 class Extreme(Configuration):

@@ -5,22 +5,22 @@ from datetime import UTC, datetime
 
 import httpx
 
-from flows.pulling import pull_markets
-from ledger import Ledger, read
-from market_data.errors import CoordevalError
-from market_data.http import Patience
-from market_data.standin import GeneratedMarkets, polymarket_app
-from market_data.venues import Query
+from coordeval.flows.markets.pulling import pull_markets
+from coordeval.ledger import Ledger, read
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.http import Patience
+from coordeval.market_data.standin import GeneratedMarkets, polymarket_app
+from coordeval.market_data.venues import Query
 
 AFTER, BEFORE = datetime(2024, 6, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC)
 WINDOW = Query(after=AFTER, before=BEFORE)
 OPEN_END = datetime(2100, 1, 1, tzinfo=UTC)
-IMPATIENT = Patience(wait_initial=0, wait_max=0, wait_jitter=0, timeout=5)
+IMPATIENT = Patience(wait_initial=0, wait_max=0, wait_jitter=0, timeout=60)
 BASE = "http://stand-in"
 TWO_HOURS = 1 / 12
 TABLES = {
     # table: (columns that say when it was fetched, or what was dropped on the way)
-    "markets": (),
+    "markets": ("text_known_at",),
     "outcomes": ("recorded_at",),
     "venue_facts": ("seen_at",),
     "prices": (),
@@ -33,7 +33,7 @@ TABLES = {
 class World(GeneratedMarkets):
     """Generated markets, some of which the venue changed: `changes` maps a position to other fields."""
 
-    def __init__(self, count=600, changes=None):
+    def __init__(self, count=400, changes=None):
         super().__init__(count)
         self.changes = changes or {}
 

@@ -6,9 +6,8 @@ import resource
 import sys
 from pathlib import Path
 
-from ledger_rows import draw, market, whole_cell
-
-from ledger import Ledger, LedgerWriteError, read
+from coordeval.ledger import Ledger, LedgerWriteError, read
+from tests.ledger.ledger_rows import draw, market, whole_cell
 
 directory, mode = Path(sys.argv[1]), sys.argv[2]
 path, filler = directory / "x.duckdb", directory / "filler"

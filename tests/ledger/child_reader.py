@@ -2,7 +2,7 @@
 
 import sys
 
-from ledger import read
+from coordeval.ledger import read
 
 reader = read(sys.argv[1])
 reads, largest = 0, 0

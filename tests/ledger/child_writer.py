@@ -4,10 +4,9 @@ import asyncio
 import itertools
 import sys
 
-from ledger_rows import FAILED, draw, market, price, say, study, whole_cell
-from ledger_rows import cell as cell_row
-
-from ledger import Ledger
+from coordeval.ledger import Ledger
+from tests.ledger.ledger_rows import FAILED, draw, market, price, say, study, whole_cell
+from tests.ledger.ledger_rows import cell as cell_row
 
 
 async def put_draws(ledger, prefix, worker):

@@ -1,6 +1,6 @@
 import pytest
 
-from ledger import Ledger
+from coordeval.ledger import Ledger
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 from datetime import UTC, datetime, timedelta
 
-from ledger import CellRows
+from coordeval.ledger import CellRows
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -21,6 +21,7 @@ def market(market_id="m1", **changes):
         "scheduled_close": T0 + timedelta(days=30),
         "reference_time": None,
         "url": "",
+        "text_known_at": T0,
     } | changes
 
 

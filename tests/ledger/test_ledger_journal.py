@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from ledger.journal import Journal
+from coordeval.ledger.journal import Journal
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def test_a_group_is_on_disk_with_one_fsync(file):
 
 
 def test_long_journals_come_in_bounded_bundles(file, monkeypatch):
-    monkeypatch.setattr("ledger.journal.GROUP_BYTES", 100)
+    monkeypatch.setattr("coordeval.ledger.journal.GROUP_BYTES", 100)
     journal = Journal(file)
     for i in range(10):
         journal.put_many([("t", str(i), {"text": "x" * 40})])
@@ -65,3 +65,32 @@ def test_long_journals_come_in_bounded_bundles(file, monkeypatch):
     assert 3 <= len(bundles) <= 9
     assert [entry.key for _, bundle in bundles for entry in bundle] == [str(i) for i in range(10)]
     journal.close()
+
+
+class Dying:
+    """A database of which the process is killed before it deletes anything."""
+
+    def __init__(self, db):
+        self.db = db
+
+    def execute(self, sql, *rest):
+        if sql.startswith("DELETE"):
+            raise KeyboardInterrupt
+        return self.db.execute(sql, *rest)
+
+
+@pytest.mark.parametrize("kept", [0, 3], ids=["all of it was moved", "some came meanwhile"])
+def test_a_kill_between_what_is_said_to_be_moved_and_its_deletion_is_no_damage(file, kept):
+    journal = Journal(file)
+    journal.put_many([("t", str(i), {}) for i in range(5)])
+    moved = journal.last
+    if kept:
+        journal.put_many([("t", str(5 + i), {}) for i in range(kept)])
+    journal._db = Dying(journal._db)
+    with pytest.raises(KeyboardInterrupt):
+        journal.truncate(moved)
+    journal._db.db.close()
+    again = Journal(file)
+    assert again.damage == "", "nothing was lost, so nobody is told that something was"
+    assert len(list(again.entries())) == 5 + kept, "what is moved twice changes nothing"
+    again.close()

@@ -7,7 +7,7 @@ import ledger_rows as rows
 import polars as pl
 import pytest
 
-from ledger import LedgerError, read
+from coordeval.ledger import LedgerError, read
 
 COLUMNS = """
     configuration market_id question event_id category replicate status probability reason outcome outcome_status

@@ -6,8 +6,9 @@ import duckdb
 import ledger_rows as rows
 import pytest
 
-from ledger import Ledger, LedgerError, LedgerTooNew, read, schema
-from ledger.tables import Tables
+from coordeval.ledger import Ledger, LedgerError, LedgerTooNew, read, schema
+from coordeval.ledger.lock import WriterLock
+from coordeval.ledger.tables import Tables
 
 FIRST = schema.Migration(1, "first", "CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1);")
 BROKEN = schema.Migration(2, "second", "ALTER TABLE a ADD COLUMN y INTEGER; DELETE FROM a; CREATE TABLE oops (")
@@ -107,6 +108,7 @@ def test_a_ledger_from_before_the_keys_became_comments_keeps_its_rows_and_goes_o
     with duckdb.connect(path) as con:
         con.execute("SET TimeZone = 'UTC'")
         schema.migrate(con, schema.load()[:2])
+        known_at = old["markets"].pop("text_known_at")
         for table, row in old.items():
             con.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
     with Ledger.open(path, purpose="migrating") as ledger:
@@ -116,6 +118,7 @@ def test_a_ledger_from_before_the_keys_became_comments_keeps_its_rows_and_goes_o
         fetch = old.pop("price_fetches")
         [stored] = read(path).query("SELECT * FROM price_fetches").to_dicts()
         assert stored["since"] == fetch["until"], "what was not kept is not claimed"
+        old["markets"]["text_known_at"] = known_at  # what the simulated world says is known from the opening
         for table, row in old.items():
             assert ledger.write(table, [row]) == 0, table
             assert ledger.write("price_fetches", [fetch | {"since": fetch["until"], "every": 0.0}]) == 0
@@ -146,3 +149,23 @@ def test_prices_that_were_thinned_before_their_grain_was_kept_are_not_claimed_wh
         pass
     found = read(path).query("SELECT market_id, every FROM price_fetches ORDER BY market_id").rows()
     assert found == [("thinned", None), ("whole", 0.0)]
+
+
+def test_an_older_ledger_is_brought_up_to_date_where_it_is_first_read(path):
+    path.parent.mkdir(parents=True)
+    with duckdb.connect(path) as con:
+        schema.migrate(con, schema.load()[:4])
+    assert read(path).studies().is_empty()
+    assert read(path).query("SELECT max(number) AS n FROM migrations").item() == len(schema.load())
+
+
+def test_an_older_ledger_that_a_run_of_its_own_version_holds_is_not_touched(path):
+    """The lock is what the older version takes too."""
+    path.parent.mkdir(parents=True)
+    with duckdb.connect(path) as con:
+        schema.migrate(con, schema.load()[:4])
+    lock = WriterLock(path)
+    lock.acquire("an older coordeval run")
+    with pytest.raises(LedgerError, match=r"schema 4.*cannot be brought up to date.*an older coordeval run"):
+        read(path).studies()
+    lock.release()

@@ -8,11 +8,11 @@ import ledger_rows as rows
 import polars as pl
 import pytest
 
-from ledger import Ledger, LedgerError, LedgerWriteError, RowError, database, read, row_of, schema
-from ledger.journal import Journal
-from ledger.store import CELL_TABLES
-from ledger.tables import Tables
-from market_data.types import Document, Market, Outcome, PricePoint
+from coordeval.ledger import Ledger, LedgerError, LedgerWriteError, RowError, database, read, row_of, schema
+from coordeval.ledger.journal import Journal
+from coordeval.ledger.store import CELL_TABLES
+from coordeval.ledger.tables import Tables
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
 
 BULK = {
     "markets": rows.market(),
@@ -23,6 +23,61 @@ BULK = {
     "runs": rows.run(),
     "cells": rows.cell(),
     "draws": rows.draw(),
+    "attempts": {
+        "attempt_id": "t",
+        "payer": "f1",
+        "request_id": "r",
+        "model": "m",
+        "worst_micro_usd": None,
+        "asked_at": rows.T0,
+        "ended": None,
+        "reason": None,
+    },
+    "batches": {
+        "wave_id": "w",
+        "study_id": "a1b2c3",
+        "batch_id": None,
+        "created_at": rows.T0,
+        "size": 1,
+        "items": "[]",
+        "ended_at": None,
+    },
+    "quotes": {"study_id": "a1b2c3", "quoted_at": rows.T0, "content": "{}"},
+    "exams": {"model_key": "k", "examined_at": rows.T0, "model": "m", "passed": True, "content": "{}"},
+    "days": {
+        "job": "pull-markets",
+        "study": "",
+        "day": rows.T0.date(),
+        "attempt": 1,
+        "status": "started",
+        "reason": "",
+        "now_at": rows.T0,
+        "started_at": rows.T0,
+        "ended_at": None,
+        "woken_by": "a test",
+        "host": "h",
+        "pid": 1,
+        "version": "0",
+    },
+    "picks": {"study_id": "a1b2c3", "market_id": "m", "day": "2026-01-01", "as_of": rows.T0, "closes_at": rows.T0},
+    "forecast_days": {
+        "study_id": "a1b2c3",
+        "day": "2026-01-01",
+        "as_of": rows.T0,
+        "listed": 1,
+        "picked": 1,
+        "left_out": "{}",
+        "root": None,
+        "size": None,
+        "committed_at": None,
+    },
+    "commitment_leaves": {
+        "study_id": "a1b2c3",
+        "day": "2026-01-01",
+        "position": 0,
+        "forecast_id": None,
+        "leaf": "{}",
+    },
     "findings": {
         "finding_id": "x",
         "study_id": "a1b2c3",
@@ -229,7 +284,7 @@ async def test_a_bad_row_in_a_cell_keeps_the_whole_cell_out(ledger):
     with pytest.raises(RowError, match="a row of forecast 'f2' came with the cell of 'f1'"):
         await ledger.put_cell(rows.CellRows(forecast=rows.forecast(), calls=[rows.call() | {"forecast_id": "f2"}]))
     ledger.flush()
-    assert [count(ledger, table) for table in CELL_TABLES] == [0] * 5
+    assert [count(ledger, table) for table in CELL_TABLES] == [0] * len(CELL_TABLES)
 
 
 def test_a_journal_that_the_database_refuses_is_kept_and_not_blamed_on_the_disk(path):
@@ -247,7 +302,7 @@ async def test_rows_of_a_cell_go_in_with_their_cell_only(ledger):
         ledger.write("calls", [rows.call()])
     with pytest.raises(LedgerError, match="put_cell"):
         await ledger.put("forecasts", rows.forecast())
-    with pytest.raises(LedgerError, match="unknown table 'draw': it must be one of calls, cells"):
+    with pytest.raises(LedgerError, match="unknown table 'draw': it must be one of attempts, batches, calls"):
         await ledger.put("draw", rows.draw())
 
 
@@ -369,3 +424,15 @@ async def test_after_a_clean_close_only_the_ledger_is_left(path):
         await ledger.put("draws", rows.draw())
     with pytest.raises(LedgerError, match="closed; open it again"):
         ledger.write("markets", [rows.market()])
+
+
+def test_what_fails_before_anything_is_stored_leaves_neither_file_nor_folder(tmp_path):
+    path = tmp_path / "new" / "folder" / "l.duckdb"
+    with pytest.raises(KeyError), Ledger.open(path, purpose="test"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "new").mkdir()
+    Ledger.open(path, purpose="test").close()
+    with pytest.raises(KeyError), Ledger.open(path, purpose="test"):
+        raise KeyError
+    assert path.is_file(), "what was there before stays"

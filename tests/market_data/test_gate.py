@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from market_data.errors import DataError
-from market_data.gate import Gate, MarketView, Refusal
-from market_data.types import Document, Market, PricePoint
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.gate import Gate, MarketView, Refusal
+from coordeval.market_data.types import Document, Market, PricePoint
 
 AS_OF = datetime(2025, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from market_data.errors import DataError
-from market_data.sampling import NO_PRICE, NOT_DRAWN, SAME_EVENT, draw_sample
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.sampling import NO_PRICE, NOT_DRAWN, SAME_EVENT, draw_sample
 
 TYPES = {
     "market_id": pl.String,

@@ -10,9 +10,9 @@ from math import log, sqrt
 import numpy as np
 import pytest
 
-from market_data.errors import DataError
-from market_data.gate import MarketView
-from market_data.simulated import SIGNAL, SimulatedWorld
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.simulated import SIGNAL, SimulatedWorld
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_seed_and_index_are_the_identity():
 
 def test_it_is_the_same_in_every_process():
     code = (
-        "import hashlib; from market_data.simulated import SimulatedWorld as W; w = W(count=30);"
+        "import hashlib; from coordeval.market_data.simulated import SimulatedWorld as W; w = W(count=30);"
         "print(hashlib.sha256(repr((w.markets(), w.prices(), w.documents(), w.outcomes())).encode()).hexdigest())"
     )
     printed = {

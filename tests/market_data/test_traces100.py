@@ -12,9 +12,17 @@ from pathlib import Path
 import pytest
 import stamina
 
-from market_data.errors import CoordevalError, DataError
-from market_data.gate import MarketView
-from market_data.traces100 import CHECKSUMS, CONFIGURATIONS, NAME, CoordinationTraces, install, published_cells, read_checked
+from coordeval.market_data.errors import CoordevalError, DataError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.traces100 import (
+    CHECKSUMS,
+    CONFIGURATIONS,
+    NAME,
+    CoordinationTraces,
+    install,
+    published_cells,
+    read_checked,
+)
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "coordination-traces-100"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the recorded data are not here: {DATA}")
@@ -127,7 +135,7 @@ def test_a_damaged_origin_does_not_touch_what_is_installed(tmp_path, copy):
 
 def test_what_is_installed_is_checked_and_fetched_from_nowhere(tmp_path, copy, monkeypatch):
     target = install(tmp_path, copy)
-    monkeypatch.setattr("market_data.traces100.REPOSITORY", "http://127.0.0.1:9")
+    monkeypatch.setattr("coordeval.market_data.traces100.REPOSITORY", "http://127.0.0.1:9")
     assert install(tmp_path) == target
 
 

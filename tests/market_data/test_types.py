@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from market_data.errors import DataError
-from market_data.types import Document, Market, Outcome, PricePoint
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
 
 NOON = datetime(2025, 3, 1, 12, tzinfo=UTC)
 NAIVE = datetime(2025, 3, 1, 12)  # noqa: DTZ001
@@ -37,6 +37,7 @@ def test_every_market_field_says_whether_it_was_known_at_opening():
         "simulated": "internal",
         "reference_time": "internal",
         "url": "internal",
+        "text_known_at": "internal",
         "question": "at opening",
         "description": "at opening",
         "category": "at opening",

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from market_data.evidence import Composite, Gdelt, MediaWiki, Query, Services, Wayback
-from market_data.evidence.generated import MOMENT, Past
-from market_data.evidence.provider import Findings
-from market_data.evidence.standin import StandIn, evidence_app
-from market_data.http import HttpClient, Patience
+from coordeval.market_data.evidence import Composite, Gdelt, MediaWiki, Query, Services, Wayback
+from coordeval.market_data.evidence.generated import MOMENT, Past
+from coordeval.market_data.evidence.provider import Findings
+from coordeval.market_data.evidence.standin import StandIn, evidence_app
+from coordeval.market_data.http import HttpClient, Patience
 
 RECORDINGS = Path(__file__).parents[4] / "shared" / "data" / "evidence"
 BASE = "http://standin.test"

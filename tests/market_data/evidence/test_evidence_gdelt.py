@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from evidence_case import QUERY, a_client, a_gdelt, always, recorded, standin, utc
 
-from market_data.errors import DataError
-from market_data.evidence import Query
-from market_data.evidence.gdelt import OUTSIDE, search_words, seen
-from market_data.evidence.generated import LATER, MOMENT
-from market_data.http import FetchError
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence import Query
+from coordeval.market_data.evidence.gdelt import OUTSIDE, search_words, seen
+from coordeval.market_data.evidence.generated import LATER, MOMENT
+from coordeval.market_data.http import FetchError
 
 WIDE = Query(market_id="m1", text="Bank of Morgard")
 

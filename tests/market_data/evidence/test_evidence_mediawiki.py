@@ -4,11 +4,11 @@ import httpx
 import pytest
 from evidence_case import AT, QUERY, a_client, always, findings, recorded, standin, utc
 
-from market_data.errors import DataError
-from market_data.evidence import MediaWiki
-from market_data.evidence.generated import LATER, MOMENT, Edit, Past, WikiPage
-from market_data.evidence.mediawiki import NoRevision, attested, read_revision, warnings
-from market_data.http import FetchError
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence import MediaWiki
+from coordeval.market_data.evidence.generated import LATER, MOMENT, Edit, Past, WikiPage
+from coordeval.market_data.evidence.mediawiki import NoRevision, attested, read_revision, warnings
+from coordeval.market_data.http import FetchError
 
 TITLE = "Bank of Morgard key rate decision"
 
@@ -127,7 +127,7 @@ async def test_warnings_and_further_hits_are_noted():
 
 
 async def test_a_question_without_words_asks_nothing():
-    from market_data.evidence import Query
+    from coordeval.market_data.evidence import Query
 
     async with a_client(always(500)) as client:
         found = await MediaWiki(client, AT.mediawiki).search(Query(market_id="m", text="Will it?"), MOMENT, 3)

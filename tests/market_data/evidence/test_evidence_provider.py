@@ -10,12 +10,12 @@ from evidence_case import AT, MOMENT, QUERY, a_client, a_gdelt, always, findings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from market_data.errors import DataError
-from market_data.evidence import Composite, Found, MediaWiki, keyless
-from market_data.evidence.generated import LATER, Article, Edit, Past, Shot, WikiPage
-from market_data.evidence.standin import QUIRKS
-from market_data.gate import MarketView
-from market_data.types import Document, Market
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence import Composite, Found, MediaWiki, keyless
+from coordeval.market_data.evidence.generated import LATER, Article, Edit, Past, Shot, WikiPage
+from coordeval.market_data.evidence.standin import QUIRKS
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Document, Market
 
 RUNS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BIG_WORDS = "Bank Morgard raise key rate"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from market_data.errors import DataError
-from market_data.evidence import Query
-from market_data.evidence.query import addresses, key_words
-from market_data.types import Market
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence import Query
+from coordeval.market_data.evidence.query import addresses, key_words
+from coordeval.market_data.types import Market
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from evidence_case import BASE, MOMENT, QUERY, RECORDINGS, Services, a_client, recorded, standin
 
-from market_data.errors import DataError
-from market_data.evidence import Query, keyless
-from market_data.evidence.generated import LATER, generated_past
-from market_data.evidence.standin import QUIRKS
-from market_data.http import HttpClient
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.evidence import Query, keyless
+from coordeval.market_data.evidence.generated import LATER, generated_past
+from coordeval.market_data.evidence.standin import QUIRKS
+from coordeval.market_data.http import HttpClient
 
 
 async def get(app, path):
@@ -88,7 +88,8 @@ def test_it_starts_as_a_server():
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     served = subprocess.Popen(
-        [sys.executable, "-m", "market_data.evidence.standin", "--port", port], env=os.environ | {"PYTHONPATH": "."}
+        [sys.executable, "-m", "coordeval.market_data.evidence.standin", "--port", port],
+        env=os.environ | {"PYTHONPATH": "."},
     )
     try:
         _until_up(int(port))

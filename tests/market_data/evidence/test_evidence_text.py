@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market_data.evidence.html_text import decoded, page_text
-from market_data.evidence.passages import GAP, clean, clean_line, relevant
-from market_data.evidence.wikitext import is_redirect, plain, subject
+from coordeval.market_data.evidence.html_text import decoded, page_text
+from coordeval.market_data.evidence.passages import GAP, clean, clean_line, relevant
+from coordeval.market_data.evidence.wikitext import is_redirect, plain, subject
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import httpx
 import pytest
 from evidence_case import AT, QUERY, a_client, a_wayback, always, findings, recorded, standin, utc
 
-from market_data.evidence import Query
-from market_data.evidence.cdx import Capture, at_of, page_key, read_rows, stamp
-from market_data.evidence.generated import LATER, MOMENT, Past, Shot
-from market_data.evidence.wayback import Unshown
-from market_data.http import BadAnswer, FetchError
+from coordeval.market_data.evidence import Query
+from coordeval.market_data.evidence.cdx import Capture, at_of, page_key, read_rows, stamp
+from coordeval.market_data.evidence.generated import LATER, MOMENT, Past, Shot
+from coordeval.market_data.evidence.wayback import Unshown
+from coordeval.market_data.http import BadAnswer, FetchError
 
 URL = QUERY.urls[0]
 TEXT = "<title>T</title><p>Morgard text"

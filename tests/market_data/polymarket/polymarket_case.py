@@ -7,14 +7,14 @@ import httpx
 import orjson
 import pytest
 
-from market_data.http import HttpClient, Patience
-from market_data.polymarket import Endpoints, Query, resolved_markets
-from market_data.standin import GeneratedMarkets, polymarket_app
+from coordeval.market_data.http import HttpClient, Patience
+from coordeval.market_data.polymarket import Endpoints, Query, resolved_markets
+from coordeval.market_data.standin import GeneratedMarkets, polymarket_app
 
 RECORDED = Path(__file__).parents[3].parent / "shared" / "data" / "polymarket"
 needs_recordings = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"the recorded payloads are not here: {RECORDED}")
 AT = Endpoints.at("http://stand-in")
-AT_ONCE = Patience(wait_initial=0, wait_max=0, wait_jitter=0, timeout=5)
+AT_ONCE = Patience(wait_initial=0, wait_max=0, wait_jitter=0, timeout=60)
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 ALL_TIME = Query(after=datetime(2023, 1, 1, tzinfo=UTC), before=NOW)
 

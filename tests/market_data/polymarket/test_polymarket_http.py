@@ -12,12 +12,12 @@ import pytest
 import uvicorn
 from polymarket_case import ALL_TIME, AT_ONCE, answering, client_of, listing, markets, needs_recordings, recorded
 
-from market_data.errors import CoordevalError
-from market_data.http import BadAnswer, FetchError, HttpClient, Patience, Service, excerpt, retry_after, user_agent
-from market_data.polymarket import Endpoints, resolved_markets
-from market_data.standin import Faults, polymarket_app
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.http import BadAnswer, FetchError, HttpClient, Patience, Service, excerpt, retry_after, user_agent
+from coordeval.market_data.polymarket import Endpoints, resolved_markets
+from coordeval.market_data.standin import Faults, polymarket_app
 
-TWICE = Patience(attempts=2, wait_initial=0, wait_max=0, wait_jitter=0, timeout=0.3)
+TWICE = Patience(attempts=2, wait_initial=0, wait_max=0, wait_jitter=0, timeout=60)
 HERE = Service(name="Here", base_url="http://here", requests_per_second=None)
 
 
@@ -175,8 +175,9 @@ class TestOnASocket:
         ("kind", "expected"), [("cut body", "RemoteProtocolError"), ("slow", "ReadTimeout"), ("html with 200", "html")]
     )
     async def test_an_answer_that_breaks_is_an_error_that_names_url_and_cause(self, kind, expected):
-        with Server(Faults(rate=1.0, seed=1, kinds=(kind,), seconds=1.0)) as server:
-            async with HttpClient(patience=TWICE) as client:
+        patience = Patience(attempts=2, wait_initial=0, wait_max=0, wait_jitter=0, timeout=0.5 if kind == "slow" else 60)
+        with Server(Faults(rate=1.0, seed=1, kinds=(kind,), seconds=3.0)) as server:
+            async with HttpClient(patience=patience) as client:
                 gamma = Endpoints.at(server.url).gamma
                 with pytest.raises(FetchError, match=f"{server.url}/gamma/markets.* failed 2 times") as caught:
                     await client.get_json(gamma, "/markets", check=same)

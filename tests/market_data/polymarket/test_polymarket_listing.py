@@ -10,10 +10,10 @@ import orjson
 import pytest
 from polymarket_case import ALL_TIME, AT, AT_ONCE, NOW, a_row, answering, client_of, listing, markets
 
-from market_data.errors import DataError
-from market_data.http import FetchError, HttpClient
-from market_data.polymarket import Completeness, Query, SchemaChange, resolved_markets
-from market_data.standin import FAULTS, Faults, polymarket_app
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError, HttpClient
+from coordeval.market_data.polymarket import Completeness, Query, SchemaChange, resolved_markets
+from coordeval.market_data.standin import FAULTS, Faults, polymarket_app
 
 WORLD = markets(4000)
 WINDOW = Query(after=datetime(2025, 8, 1, tzinfo=UTC), before=datetime(2026, 3, 1, tzinfo=UTC))

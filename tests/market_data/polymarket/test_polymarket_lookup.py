@@ -4,9 +4,9 @@ import httpx
 import pytest
 from polymarket_case import AT, a_row, answering, client_of, markets
 
-from market_data.errors import DataError
-from market_data.http import FetchError
-from market_data.polymarket import SchemaChange, clob_resolution, event, market, markets_by_condition, payouts
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError
+from coordeval.market_data.polymarket import SchemaChange, clob_resolution, event, market, markets_by_condition, payouts
 
 WORLD = markets(600)
 OPEN = next(i for i in range(600) if WORLD.truth(i).kind == "open")

@@ -7,9 +7,9 @@ import orjson
 import pytest
 from polymarket_case import RECORDED, a_row, markets, needs_recordings, recorded
 
-from market_data.polymarket import Listed, Refused, SchemaChange, parse_market, parse_markets
-from market_data.polymarket.fields import instant
-from market_data.standin.catalogue import _markets
+from coordeval.market_data.polymarket import Listed, Refused, SchemaChange, parse_market, parse_markets
+from coordeval.market_data.polymarket.fields import instant
+from coordeval.market_data.standin.catalogue import _markets
 
 READ_AS = {
     "gamma_event_negrisk_open_dem_nominee_2028.json": ("unresolved", None),

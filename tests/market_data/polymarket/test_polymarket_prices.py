@@ -6,13 +6,13 @@ from itertools import pairwise
 import pytest
 from polymarket_case import AT, NOW, a_row, answering, client_of, markets, needs_recordings, recorded
 
-from market_data.errors import DataError
-from market_data.gate import MarketView
-from market_data.polymarket import SchemaChange, clob_history, parse_market, price_as_of, price_at, trade_prices
-from market_data.polymarket.prices import clob_points, data_points
-from market_data.polymarket.trades import Trade, parse_trades, trade_points
-from market_data.standin import Faults
-from market_data.types import PricePoint
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.polymarket import SchemaChange, clob_history, parse_market, price_as_of, price_at, trade_prices
+from coordeval.market_data.polymarket.prices import clob_points, data_points
+from coordeval.market_data.polymarket.trades import Trade, parse_trades, trade_points
+from coordeval.market_data.standin import Faults
+from coordeval.market_data.types import PricePoint
 
 WORLD = markets(60)
 LONG = next(i for i in range(60) if WORLD.truth(i).kind == "resolved" and WORLD._life[i] > 40)

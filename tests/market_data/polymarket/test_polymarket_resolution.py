@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 from polymarket_case import a_row, needs_recordings, recorded
 
-from market_data.errors import DataError
-from market_data.polymarket import SchemaChange, parse_market
-from market_data.polymarket.resolution import parse_clob_market, parse_payouts
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.polymarket import SchemaChange, parse_market
+from coordeval.market_data.polymarket.resolution import parse_clob_market, parse_payouts
 
 CONDITION = a_row()["conditionId"]
 YES, NO = "1" * 77, "2" * 77

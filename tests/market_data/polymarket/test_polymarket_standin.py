@@ -7,10 +7,10 @@ import orjson
 import pytest
 from polymarket_case import ALL_TIME, AT, RECORDED, client_of, listing, markets, needs_recordings
 
-from market_data.errors import DataError
-from market_data.polymarket import markets_by_condition, parse_market
-from market_data.standin import FAULTS, Faults, Recorded, polymarket_app
-from market_data.standin.world import KINDS
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.polymarket import markets_by_condition, parse_market
+from coordeval.market_data.standin import FAULTS, Faults, Recorded, polymarket_app
+from coordeval.market_data.standin.world import KINDS
 
 WORLD = markets(2600)
 

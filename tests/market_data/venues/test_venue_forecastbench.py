@@ -1,6 +1,7 @@
 """ForecastBench: what the two recorded rounds hold, and what a damaged or unusual one is told."""
 
 import hashlib
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from market_data.errors import DataError
-from market_data.gate import MarketView
-from market_data.types import MarketSource
-from market_data.venues.forecastbench import COMBINED, DATASET, Round, rounds
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import MarketSource
+from coordeval.market_data.venues.forecastbench import COMBINED, DATASET, Round, rounds
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data" / "forecastbench"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason=f"the recorded data are not here: {DATA}")
@@ -261,8 +262,6 @@ def test_rows_of_data_series_and_combinations_are_not_looked_at(tmp_path):
     ("rows", "heads", "why"),
     [
         pytest.param([resolution(id="99")], {}, r"resolve no market question .*'99'", id="resolves what was not asked"),
-        pytest.param([resolution(resolved="yes")], {}, "'resolved' must be true or false", id="resolved is text"),
-        pytest.param([resolution(resolution_date="soon")], {}, "'resolution_date' must be a date", id="no date"),
         pytest.param(
             [], {"resolution_heads": {"question_set": "2025-10-26-llm.json"}}, "another round", id="another round's"
         ),
@@ -272,6 +271,54 @@ def test_rows_of_data_series_and_combinations_are_not_looked_at(tmp_path):
 def test_files_that_do_not_belong_together_are_an_error(tmp_path, rows, heads, why):
     with pytest.raises(DataError, match=why):
         round_of(tmp_path, [question()], rows, **heads)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(resolution(resolved="yes"), id="resolved is text"),
+        pytest.param(resolution(resolution_date="soon"), id="no date"),
+        pytest.param(resolution(resolved_to="0.5"), id="a value that is text"),
+    ],
+)
+def test_a_resolution_that_cannot_be_read_is_refused_and_its_neighbours_stay(tmp_path, row):
+    made = round_of(tmp_path, [question(), question(id="8")], [row, resolution(id="8")])
+    assert [(outcome.status, outcome.reason) for outcome in made.outcomes()] == [
+        ("unresolved", "its row in the resolution set cannot be read"),
+        ("resolved", ""),
+    ]
+    assert ["manifold:7" in refused.item for refused in made.refused] == [True]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("a text", id="no object"),
+        pytest.param(question(source=["manifold"]), id="a source that is a list"),
+        pytest.param(question(question="Will it? \ud83d".encode("utf-8", "surrogatepass")), id="half an emoji"),
+        pytest.param(question(freeze_datetime="0001-01-01T00:00:00+14:00"), id="a time before all times"),
+        pytest.param(question(question=1), id="a question that is a number"),
+    ],
+)
+def test_a_question_that_cannot_be_read_is_refused_and_its_neighbours_stay(tmp_path, row):
+    round_of(tmp_path, [question(), question(id="8")], [resolution(), resolution(id="8")])
+    path = tmp_path / "question_sets" / f"{DUE}-llm.json"
+    head = {"forecast_due_date": DUE, "question_set": f"{DUE}-llm.json"}
+    if isinstance(row, dict) and isinstance(row["question"], bytes):
+        row["question"] = row["question"].decode("utf-8", "surrogatepass")
+    rows = [row, question(id="8"), *([] if isinstance(row, dict) and row["source"] == "manifold" else [question()])]
+    path.write_text(json.dumps(head | {"questions": rows}))
+    made = Round(tmp_path, DUE)
+    assert "2026-03-01:manifold:8" in [market.id for market in made.markets()]
+    assert len(made.refused) == 1
+
+
+def test_a_git_lfs_pointer_says_what_it_is(tmp_path):
+    round_of(tmp_path, [question()], [])
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (tmp_path / "question_sets" / f"{DUE}-llm.json").write_bytes(pointer)
+    with pytest.raises(DataError, match=r"Git LFS pointer.*git lfs pull"):
+        Round(tmp_path, DUE)
 
 
 def test_a_round_that_is_not_there_names_those_that_are(tmp_path):

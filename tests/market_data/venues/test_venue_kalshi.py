@@ -9,14 +9,14 @@ import httpx
 import pytest
 from venue_case import ALL_TIME, NOW, answering, at, kalshi_row, listed, standin
 
-from market_data.errors import DataError
-from market_data.http import FetchError
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange
-from market_data.price_at import price_at
-from market_data.venues.kalshi import kalshi_outcome, parse_kalshi
-from market_data.venues.kalshi_prices import candle_points
-from market_data.venues.standin_world import BORDER, START, GeneratedVenues
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange
+from coordeval.market_data.price_at import price_at
+from coordeval.market_data.venues.kalshi import kalshi_outcome, parse_kalshi
+from coordeval.market_data.venues.kalshi_prices import candle_points
+from coordeval.market_data.venues.standin_world import BORDER, START, GeneratedVenues
 
 CUTOFF = {"market_settled_ts": "2026-01-01T00:00:00Z"}
 
@@ -377,3 +377,35 @@ async def test_a_long_life_is_asked_for_in_windows_of_at_most_5000_candles():
         prices = await venue.prices(rows[0], rows[0].market.opened_at + timedelta(days=8), period=1)
         assert client.requests >= 3
     assert len({point.knowable_at for point in prices.points if point.kind == "mid"}) == 8 * 1440 - 120 + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "deadline"),
+    [
+        pytest.param(
+            {"ticker": "KXHIGHNY-26AUG05-B70", "event_ticker": "KXHIGHNY-26AUG05"}, "2026-08-06T04:00:00Z", id="its day"
+        ),
+        pytest.param(
+            {"ticker": "KXBTCD-26AUG0517-T1", "event_ticker": "KXBTCD-26AUG0517"}, "2026-08-05T21:00:00Z", id="its hour"
+        ),
+        pytest.param({"ticker": "KXFED-26JAN28-T4", "event_ticker": "KXFED-26JAN28"}, "2026-01-29T05:00:00Z", id="winter"),
+        pytest.param(
+            {
+                "ticker": "KXHIGHNY-26AUG05-B70",
+                "event_ticker": "KXHIGHNY-26AUG05",
+                "expected_expiration_time": "2026-08-06T14:00:00Z",
+            },
+            "2026-08-06T14:00:00Z",
+            id="expected later",
+        ),
+        pytest.param(
+            {"ticker": "KXB-26AUG20-1", "event_ticker": "KXB-26AUG20", "expected_expiration_time": "2026-08-11T03:00:00Z"},
+            "2026-08-21T04:00:00Z",
+            id="expected moved with an early closing",
+        ),
+        pytest.param({"ticker": "KXX-26AUG99-T1", "event_ticker": "KXX-26AUG99"}, "2026-03-31T14:00:00Z", id="no day"),
+        pytest.param({"expected_expiration_time": "2026-02-20T18:05:00Z"}, "2026-03-31T14:00:00Z", id="a month alone"),
+    ],
+)
+def test_the_deadline_is_the_one_that_was_known_at_opening(changes, deadline):
+    assert parse_kalshi(kalshi_row(**changes)).market.scheduled_close == datetime.fromisoformat(deadline)

@@ -7,12 +7,12 @@ import httpx
 import pytest
 from venue_case import ALL_TIME, NOW, answering, at, listed, manifold_row, standin
 
-from market_data.errors import DataError
-from market_data.http import FetchError
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange
-from market_data.venues.manifold import parse_manifold
-from market_data.venues.standin_world import START, GeneratedVenues
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.http import FetchError
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange
+from coordeval.market_data.venues.manifold import parse_manifold
+from coordeval.market_data.venues.standin_world import START, GeneratedVenues
 
 
 @pytest.mark.parametrize(

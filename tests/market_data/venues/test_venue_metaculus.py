@@ -6,14 +6,14 @@ import httpx
 import pytest
 from venue_case import ALL_TIME, NOW, answering, at, listed, metaculus_row, standin
 
-from market_data.errors import CoordevalError, DataError
-from market_data.http import FetchError
-from market_data.polymarket.completeness import Query
-from market_data.polymarket.fields import SchemaChange
-from market_data.venues import metaculus_client
-from market_data.venues.metaculus import history_points, parse_question, questions_of
-from market_data.venues.standin import TOKEN, venues_app
-from market_data.venues.standin_world import GeneratedVenues
+from coordeval.market_data.errors import CoordevalError, DataError
+from coordeval.market_data.http import FetchError
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.polymarket.fields import SchemaChange
+from coordeval.market_data.venues import metaculus_client
+from coordeval.market_data.venues.metaculus import history_points, parse_question, questions_of
+from coordeval.market_data.venues.standin import TOKEN, venues_app
+from coordeval.market_data.venues.standin_world import GeneratedVenues
 
 
 @pytest.mark.parametrize(

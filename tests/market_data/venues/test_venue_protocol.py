@@ -10,15 +10,15 @@ import orjson
 import pytest
 from venue_case import ALL_TIME, AT_ONCE, NOW, listed, standin
 
-from market_data.errors import CoordevalError
-from market_data.http import FetchError, HttpClient
-from market_data.polymarket import Endpoints
-from market_data.standin import Faults, GeneratedMarkets, polymarket_app
-from market_data.types import Market, Outcome
-from market_data.venues import Completeness, Listed, Page, Polymarket, Prices, Query, Venue, connect, load
-from market_data.venues.standin import TOKEN, venues_app
-from market_data.venues.standin_world import GeneratedVenues
-from market_data.venues.walk import next_page
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.http import FetchError, HttpClient
+from coordeval.market_data.polymarket import Endpoints
+from coordeval.market_data.standin import Faults, GeneratedMarkets, polymarket_app
+from coordeval.market_data.types import Market, Outcome
+from coordeval.market_data.venues import Completeness, Listed, Page, Polymarket, Prices, Query, Venue, connect, load
+from coordeval.market_data.venues.standin import TOKEN, venues_app
+from coordeval.market_data.venues.standin_world import GeneratedVenues
+from coordeval.market_data.venues.walk import next_page
 
 OTHERS = ["kalshi", "manifold", "metaculus"]
 

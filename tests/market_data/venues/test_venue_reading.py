@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from market_data.polymarket.fields import SchemaChange
-from market_data.venues.reading import Reader
+from coordeval.market_data.polymarket.fields import SchemaChange
+from coordeval.market_data.venues.reading import Reader
 
 
 def reader(**row):

@@ -5,9 +5,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
-from market_data import plugins
-from market_data.errors import CoordevalError
-from market_data.venues import connect, from_file, load, registry
+from coordeval.market_data import plugins
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.venues import connect, from_file, load, registry
 
 BUILT_IN = {"polymarket", "kalshi", "manifold", "metaculus"}
 CLUB = """

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import httpx
 import orjson
 
-from market_data.http import HttpClient, Patience, Service
-from market_data.polymarket.completeness import Query
-from market_data.venues import Kalshi, Manifold, Metaculus, metaculus_client
-from market_data.venues.standin import TOKEN, venues_app
+from coordeval.market_data.http import HttpClient, Patience, Service
+from coordeval.market_data.polymarket.completeness import Query
+from coordeval.market_data.venues import Kalshi, Manifold, Metaculus, metaculus_client
+from coordeval.market_data.venues.standin import TOKEN, venues_app
 
-AT_ONCE = Patience(attempts=3, wait_initial=0, wait_max=0, wait_jitter=0, timeout=5)
+AT_ONCE = Patience(attempts=3, wait_initial=0, wait_max=0, wait_jitter=0, timeout=60)
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 ALL_TIME = Query(after=datetime(2020, 1, 1, tzinfo=UTC), before=NOW)
 HERE = {

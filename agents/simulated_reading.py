@@ -1,0 +1,120 @@
+"""What the simulated forecaster takes from a request: the same text that a real model would read, and nothing else."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from typing import Any
+
+import orjson
+
+from coordeval.agents.messages import Block
+from coordeval.market_data.simulated import SIGNAL
+
+_READING = re.compile(r"my reading for YES stands at ([01]\.\d+)")
+_QUESTION = re.compile(r"^Question: (.*)$", re.MULTILINE)
+_PRICE = re.compile(r"^Market price of YES: ([01]\.\d+) \(", re.MULTILINE)
+_ROLE = re.compile(r'^<role name="(.*)">$', re.MULTILINE)
+_COUNT = re.compile(r"\bexactly (\d+)\b")
+_STATEMENT = re.compile(
+    r'^<statement from="([^"]*)" role="[^"]*" round="\d+">\n(.*?)\n</statement>$', re.MULTILINE | re.DOTALL
+)
+_PROBABILITY = re.compile(r"Probability: ([01]\.\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the first message says. Prices, estimates and readings are in logits."""
+
+    question: str
+    price: float | None
+    role: str
+    answer: str
+    parts: int
+    """How many items the role asks for; 0: it asks for none."""
+    own: float | None
+    peers: tuple[float, ...]
+    readings: tuple[float, ...]
+
+
+@lru_cache(maxsize=4096)
+def read_opening(text: str) -> Opening:
+    market, _, rest = text.partition("</market>")
+    role_block, _, shown = rest.partition("</role>")
+    question, role, count = _QUESTION.search(market), _ROLE.search(role_block), _COUNT.search(role_block)
+    prices = _PRICE.findall(market)
+    answer = "report" if text.endswith("`submit_report`.") else "estimate"
+    own: float | None = None
+    peers: dict[str, float] = {}
+    readings: list[float] = []
+    for author, said in _STATEMENT.findall(shown):
+        if stated := _PROBABILITY.match(said):
+            if author == "you":
+                own = logit(stated[1])
+            else:
+                peers[author] = logit(stated[1])
+        elif stated := _READING.search(said):
+            readings.append(logit(stated[1]))
+    return Opening(
+        question=question[1] if question else market,
+        price=logit(prices[-1]) if prices else None,
+        role=role[1] if role else "",
+        answer=answer,
+        parts=int(count[1]) if count and answer == "report" else 0,
+        own=own,
+        peers=tuple(peers.values()),
+        readings=tuple(readings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What has happened since the first message."""
+
+    called: frozenset[str]
+    evidence: tuple[tuple[str, float], ...]
+    """(title, stated index in logits), each document once."""
+    corrected: bool
+    """An earlier answer was sent back."""
+    told_to_answer: bool
+
+
+def read_talk(messages: Sequence[Mapping[str, Any]]) -> Talk:
+    called: set[str] = set()
+    evidence: dict[tuple[str, float], None] = {}
+    corrected = told = False
+    for message in messages[1:]:
+        blocks: Sequence[Block] = message["content"]
+        if isinstance(blocks, str):
+            blocks = [{"type": "text", "text": blocks}]
+        if message["role"] == "assistant":
+            names = {block["name"] for block in blocks if block["type"] == "tool_use"}
+            called |= names
+            corrected |= not names or any(name.startswith("submit_") for name in names)
+            continue
+        for block in blocks:
+            told |= block["type"] == "text"
+            if block["type"] == "tool_result" and not block.get("is_error"):
+                evidence |= _read_documents(text_of(block["content"]))
+    return Talk(frozenset(called), tuple(evidence), corrected, corrected or told)
+
+
+@lru_cache(maxsize=4096)
+def _read_documents(content: str) -> dict[tuple[str, float], None]:
+    """The documents of a search result that state an index; any other tool result holds none."""
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return {}
+    documents = found.get("documents", []) if isinstance(found, dict) else []
+    return {(d["title"], logit(stated[1])): None for d in documents if (stated := SIGNAL.search(d["text"]))}
+
+
+def text_of(content: Any) -> str:
+    return content if isinstance(content, str) else "\n".join(block["text"] for block in content if block["type"] == "text")
+
+
+def logit(probability: str) -> float:
+    p = min(max(float(probability), 0.001), 0.999)
+    return log(p / (1 - p))

@@ -1,0 +1,1 @@
+"""The same as pictures: one place that makes figures, one style."""

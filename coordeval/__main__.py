@@ -1,0 +1,5 @@
+"""`python -m coordeval` is the `coordeval` command."""
+
+from coordeval.flows.cli.main import main
+
+main()

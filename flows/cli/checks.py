@@ -1,0 +1,79 @@
+"""The checks of a user who does not trust: of one forecast, of a study's conditions, and of its data."""
+
+from typing import Annotated
+
+import typer
+
+from coordeval.flows.cli.ending import errors
+from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, StudyArgument
+from coordeval.flows.terminal import Terminal, print_result
+
+console = Terminal()
+
+
+def certificate(
+    forecast: Annotated[
+        str, typer.Argument(help="A forecast's id, or the start of it; `coordeval forecasts STUDY` lists them.")
+    ],
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """What the agents of one forecast could see, what was held back, and a re-check of both from stored bytes."""
+    from coordeval.flows.certificate.certificate import certificate as certificate_of
+    from coordeval.flows.certificate.terminal import print_certificate
+    from coordeval.ledger import read
+
+    found = certificate_of(read(ledger), forecast)
+    if as_json:
+        print_result(found.as_json())
+    else:
+        print_certificate(found, console)
+    if found.verdict == "failed":
+        raise typer.Exit(1)
+
+
+def control(
+    study: StudyArgument,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether all configurations of a study were given the same model, settings, tools and facts, from stored bytes."""
+    from coordeval.flows.certificate.terminal import print_control
+    from coordeval.flows.run.control import control as control_of
+    from coordeval.flows.run.waiting import so_far, told
+    from coordeval.flows.study.stored import chosen
+    from coordeval.ledger import read
+
+    reader = read(ledger)
+    with told(so_far("every stored request to be compared"), errors.print):
+        found = control_of(reader, chosen(reader, study))
+    if as_json:
+        print_result(found.as_json())
+    else:
+        print_control(found, console)
+    if found.held is False:
+        raise typer.Exit(1)
+
+
+def leaks(
+    study: StudyArgument,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Probe a study's data for side doors to the answer: early closing, siblings, copied prices, training cutoff."""
+    from coordeval.flows.certificate.leaks import details
+    from coordeval.flows.certificate.leaks import leaks as probes
+    from coordeval.flows.run.waiting import so_far, told
+    from coordeval.flows.study.stored import chosen
+    from coordeval.ledger import read
+
+    reader = read(ledger)
+    with told(so_far("the probes for leaks"), errors.print):
+        found = probes(reader, chosen(reader, study))
+    if as_json:
+        print_result([{"probe": t, "says": p.says, "n": p.n, "n_events": p.n_events, "more": details(p)} for t, p in found])
+        return
+    for title, probe in found:
+        console.print(f"{title}. {probe.says}")
+        for line in details(probe):
+            console.print(f"    {line}", style="dim", soft_wrap=True)

@@ -1,0 +1,209 @@
+"""`coordeval selftest`: what the project claims about itself, measured now."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from coordeval.flows.cli.options import JsonOption
+from coordeval.flows.terminal import Terminal, print_result, table
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.files import write_whole
+
+app = typer.Typer(no_args_is_help=True, help="What the project claims about itself, measured now.")
+console = Terminal()
+
+
+@app.command()
+def year(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many, one after the other.")] = 365,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated venue.")] = 1,
+    miss: Annotated[str, typer.Option(help="Numbers of days on which nobody wakes, separated by commas.")] = "",
+    degrade: Annotated[
+        bool,
+        typer.Option("--degrade", help="Plant what goes wrong in silence; the monitor has to tell."),
+    ] = False,
+    monitor_every: Annotated[int, typer.Option(min=1, help="Days between two looks of the monitor.")] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Days of a prospective study one after the other, on a simulated venue with a time of its own, and a monitor.
+
+    Exit status 1 where anything is lost, doubled or back-dated, and where the monitor does not find what was planted, or
+    tells of what was not.
+    """
+    import tempfile
+
+    from coordeval.flows.prospective.planted import planted
+    from coordeval.flows.prospective.year import year as run_year
+
+    try:
+        missed = {int(part) for part in miss.split(",")} if miss else set()
+    except ValueError as error:
+        raise CoordevalError(f"--miss {miss!r}: give whole numbers separated by commas, such as 3,4,40") from error
+    with tempfile.TemporaryDirectory(prefix="coordeval-year-") as folder:
+        say = (lambda text: None) if as_json else console.print
+        plan = planted(days) if degrade else ()
+        found = run_year(Path(folder), days=days, seed=seed, missed=missed, plan=plan, every=monitor_every, say=say)
+    if as_json:
+        print_result(found.as_json())
+    else:
+        for line in found.lines():
+            console.print(line, soft_wrap=True)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def statistics(
+    quick: Annotated[bool, typer.Option("--quick", help="A minute, to find gross faults.")] = False,
+    seed: Annotated[int, typer.Option(help="Of all worlds.")] = 0,
+    resamples: Annotated[int, typer.Option(help="In each interval.")] = 500,
+    scale: Annotated[float, typer.Option(help="Times the worlds of the plan.")] = 1.0,
+    cores: Annotated[int | None, typer.Option(help="Processes; else one per core.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every row as JSON.")] = None,
+    docs: Annotated[Path | None, typer.Option(help="Write docs/statistics-selftest.md.")] = None,
+    coverage: Annotated[
+        Path | None, typer.Option(help="Write the coverage that the library tells, analysis/data/coverage.json.")
+    ] = None,
+) -> None:
+    """Hold every interval and test against simulated worlds whose truth is known. Exit status 1 where one is off."""
+    import orjson
+    from rich.progress import Progress
+
+    from coordeval.analysis.selftest import FULL, QUICK, grouped, page, record, selftest
+    from coordeval.analysis.selftest import coverage as coverage_of
+
+    command = shlex.join(["coordeval", *sys.argv[1:]])
+    plan = {
+        bench: {markets: max(1, round(worlds * scale)) for markets, worlds in sizes.items()}
+        for bench, sizes in (QUICK if quick else FULL).items()
+    }
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("simulated worlds", total=None)
+        found = selftest(
+            plan,
+            seed=seed,
+            resamples=resamples,
+            cores=cores,
+            told=lambda done, worlds: progress.update(task, completed=done, total=worlds),
+        )
+    for title, (header, *lines) in grouped(found.rows):
+        table = Table(title=title, title_justify="left", box=box.SIMPLE, pad_edge=False)
+        for k, name in enumerate(header[:-1]):
+            table.add_column(name, justify="left" if k in (0, len(header) - 2) else "right")
+        for line in lines:
+            table.add_row(*line[:-1], style="red" if line[-2] == "FAILED" else None)
+        console.print(table)
+
+    def stored(content: Any) -> bytes:
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+    written: list[tuple[Path | None, Callable[[], bytes]]] = [
+        (out, lambda: stored(record(found, command))),
+        (docs, lambda: page(found, command).encode()),
+        (coverage, lambda: stored(coverage_of(found, command))),
+    ]
+    for path, content in written:
+        if path is not None:
+            write_whole(path, content())
+            console.print(f"wrote {path}")
+    for row in found.failures:
+        low, high = row.allowed
+        console.print(
+            f"FAILED: {row.check.measure}, {row.check.of}, {row.check.world}, {row.check.markets} markets: "
+            f"{'undefined' if row.figure is None else f'{row.figure:.1f}%'} in {row.worlds} worlds; "
+            f"it must lie in {low:.1f}% to {high:.1f}%",
+            style="bold red",
+        )
+    console.print(f"{len(found.rows)} rows, {len(found.failures)} off beyond Monte Carlo error, {found.seconds:.0f} s")
+    if found.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reports(
+    quick: Annotated[bool, typer.Option("--quick", help="A minute, to find gross faults.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of all worlds.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Whole reports on simulated worlds: of those in which nothing is so at most 5% may state anything, and a difference of
+    the size planned for 80% is stated in 77 to 83%. Exit status 1 where that is off beyond chance.
+    """
+    from dataclasses import asdict
+
+    from coordeval.analysis.selftest.reports import FULL, QUICK
+    from coordeval.analysis.selftest.reports import reports as run_reports
+
+    with console.status("simulated studies") as status:
+        found = run_reports(QUICK if quick else FULL, seed=seed, told=status.update)
+    failures = [failure for told in found for failure in told.failures]
+    if as_json:
+        print_result({"seed": seed, "reports": [asdict(told) for told in found], "failures": failures})
+    else:
+        made = table(
+            "markets like", "markets", "reports", "state what is not so", "state what is", "of what kind", numbers=(1, 2)
+        )
+        for told in found:
+            share = "–" if told.found is None else f"{told.found / told.reports:.1%}"
+            kinds = ", ".join(f"{kind} {count}" for kind, count in told.kinds.items())
+            made.add_row(told.shape, str(told.markets), str(told.reports), f"{told.wrong / told.reports:.1%}", share, kinds)
+        console.print(made)
+        for failure in failures:
+            console.print(f"FAILED: {failure}", style="bold red", soft_wrap=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def monitor(
+    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, to find gross faults.")] = False,
+    seed: Annotated[int, typer.Option(help="Of all years.")] = 0,
+    docs: Annotated[Path | None, typer.Option(help="Write the tables into this page, docs/monitor.md.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold the monitor against simulated years: silent while nothing changes, and quick where a signal moves by 20%.
+
+    Exit status 1 where it is off beyond chance.
+    """
+    from dataclasses import asdict
+
+    from coordeval.analysis.selftest.years_writing import (
+        FULL,
+        QUICK,
+        delay_rows,
+        into,
+        measured,
+        silence_rows,
+        years_test,
+    )
+
+    page = None
+    if docs is not None:
+        try:
+            page = docs.read_text(encoding="utf-8")
+            into(page, "")
+        except ValueError as error:
+            raise CoordevalError(f"{docs}: {error}; give docs/monitor.md") from error
+    with console.status("simulated years") as status:
+        found = years_test(QUICK if quick else FULL, seed=seed, told=status.update)
+    failures = list(found.failures)
+    if docs is not None and page is not None:
+        write_whole(docs, into(page, measured(found, shlex.join(["coordeval", *sys.argv[1:]]))).encode())
+    if as_json:
+        delays = [asdict(delay) | {"signal": delay.signal.name} for delay in found.delays]
+        print_result({"seed": seed, "silences": [asdict(s) for s in found.silences], "delays": delays, "failures": failures})
+    else:
+        for (head, *lines), numbers in ((silence_rows(found), (1, 2)), (delay_rows(found), (3, 4))):
+            made = table(*head, numbers=numbers)
+            for line in lines:
+                made.add_row(*line)
+            console.print(made)
+        for failure in failures:
+            console.print(f"FAILED: {failure}", style="bold red", soft_wrap=True)
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,188 @@
+"""A quote, a bill and an examination as a person reads them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from coordeval.analysis.base.numerals import usd
+from coordeval.flows.costs.amounts import LEVEL
+from coordeval.flows.terminal import table
+
+_MONEY = {"simulated": "simulated dollars, which nobody pays", "not paid": "replies are replayed, so nothing is paid"}
+
+
+def print_quote(quote: Mapping[str, Any], console: Console) -> None:
+    """`quote`: as `Quote.as_json`, so that a stored one prints the same way."""
+    what = _MONEY.get(quote["money"], f"at prices of {quote['priced_on']}")
+    console.print(
+        f"{quote['study']}: {quote['open']:,} of {quote['cells']:,} forecasts are to be made, on {quote['markets']:,} "
+        "markets. "
+        f"Judged by {quote['source']}; priced as {quote['priced_as']} ({what}); intervals hold {LEVEL:.0%}.",
+        soft_wrap=True,
+    )
+    if quote["open"]:
+        rows = table("configuration", "role", "calls", "tokens in", "tokens out", "USD charged to it", numbers=(2, 3, 4, 5))
+        for part in quote["parts"]:
+            counts = [_count(part[name]) for name in ("calls", "input_tokens", "output_tokens")]
+            rows.add_row(part["configuration"], part["role"], *counts, dollars(part["usd"]))
+        console.print(rows)
+        sums = table("all together", "USD", "of the first", numbers=(1, 2))
+        first = quote["naive"]["mean"]
+        how = "batch" if quote["batched"] else "cached" if quote["caching"] else "shared"
+        live = " (this is how it is set to run)"
+        for name, words in (
+            ("naive", "live, every configuration buying its own replies, no cache"),
+            ("shared", "live, a reply that several draw bought once" + live * (how == "shared")),
+            ("cached", "live, shared, with prompt caching" + live * (how == "cached")),
+            ("batch", "in batches, shared" + live * (how == "batch")),
+        ):
+            amount = quote[name]
+            share = "" if not first or amount["mean"] is None else f"{amount['mean'] / first:.0%}"
+            sums.add_row(words, dollars(amount), share)
+        console.print(sums)
+        console.print(
+            f"{_count(quote['calls'])} calls, {_count(quote['input_tokens'])} tokens in, "
+            f"{_count(quote['output_tokens'])} out; live about {_time(quote['seconds_live'])}, in batches {quote['waves']} "
+            "that follow one another, mostly under an hour each.",
+            soft_wrap=True,
+        )
+    for note in quote["notes"]:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+
+
+def print_beside(found: Mapping[str, Any], console: Console) -> None:
+    """A stored quote beside what its run came to."""
+    console.print(f"quoted {found['quoted_at']} (UTC), by {found['source']}; beside it what came:", soft_wrap=True)
+    rows = table("configuration", "role", "calls", "came", "USD quoted", "came", "off", numbers=(2, 3, 4, 5, 6))
+    for part in found["parts"]:
+        rows.add_row(
+            part["configuration"],
+            part["role"],
+            _count(part["calls"]),
+            f"{part['calls']['actual']:,}",
+            dollars(part["usd"]),
+            usd(part["usd"]["actual"]),
+            off_in_words(part["usd"]["off"]),
+        )
+    console.print(rows)
+    total = found["paid"]
+    console.print(
+        f"paid: quoted {dollars(total)}, came to {usd(total['actual'])}, {off_in_words(total['off'])}", soft_wrap=True
+    )
+
+
+def dollars(amount: Mapping[str, float | None]) -> str:
+    if amount["mean"] is None:
+        return "not known"
+    if amount["low"] is None or amount["high"] is None:
+        return usd(amount["mean"])
+    return f"{usd(amount['mean'])} ({usd(amount['low'])} to {usd(amount['high'])})"
+
+
+def _count(amount: Mapping[str, float | None]) -> str:
+    return "not known" if amount["mean"] is None else f"{amount['mean']:,.0f}"
+
+
+def off_in_words(share: float | None) -> str:
+    if share is None:
+        return "cannot be told"
+    return "as quoted" if abs(share) < 0.0005 else f"quote {abs(share):.1%} too {'high' if share > 0 else 'low'}"
+
+
+def _time(amount: Mapping[str, float | None]) -> str:
+    seconds = amount["mean"] or 0.0
+    return (
+        f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    )
+
+
+def print_bill(bill: Mapping[str, Any], console: Console) -> None:
+    """`bill`: as `coordeval.flows.costs.bill.bill` makes it."""
+    for part, rows in bill["by"].items():
+        shown = table(
+            part, "calls", "list", "off by cache", "off by batch", "attributed", "paid", numbers=(1, 2, 3, 4, 5, 6)
+        )
+        for row in rows:
+            shown.add_row(str(row[part]), f"{row['calls']:,}", *(_micro(row[name]) for name in COLUMNS))
+        console.print(shown)
+    total = bill["total"]
+    words = ", ".join(f"{name} {_micro(total[f'{name}_micro_usd'])}" for name in ("list", "attributed", "paid"))
+    console.print(f"in all {total['calls']:,} calls: {words}", soft_wrap=True)
+    for note in bill["notes"]:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True)
+
+
+def print_exam(found: Mapping[str, Any], console: Console) -> None:
+    """`found`: as `coordeval.flows.costs.exam.examine` makes it."""
+    rows = table("role", "asks", "answered", "calls", "tool calls", "first failure", numbers=(1, 2, 3, 4))
+    for role in found["roles"]:
+        counts = (str(role[name]) for name in ("asks", "answered", "calls", "tool_calls"))
+        rows.add_row(role["role"], *counts, role["first_failure"] or "")
+    console.print(rows)
+    words = {True: "yes", False: "NO", None: "cannot be told"}
+    for finding in found["findings"]:
+        minor = "" if finding["fatal"] or finding["held"] is not False else " (no reason to refuse it)"
+        console.print(f"{finding['what']}: {words[finding['held']]}{minor}; {finding['says']}", soft_wrap=True)
+    spent = "nothing was paid" if found["money"] != "paid" else f"it cost {usd(found['usd'])}"
+    verdict = "passes" if found["passed"] else "FAILS"
+    style = "green" if found["passed"] else "red"
+    left = f"; {found['not_asked']} asks no longer fit --max-usd" if found["not_asked"] else ""
+    console.print(f"{found['model']} {verdict}; {found['calls']} calls, {spent}{left}", style=style, soft_wrap=True)
+
+
+def print_would_ask(found: Mapping[str, Any], console: Console, most: int = 40) -> None:
+    """`found`: as `coordeval.flows.costs.why.would_ask` makes it."""
+    cells = found["cells"]
+    reasons = Counter(cell["why"].partition(":")[0].partition(" as ")[0] for cell in cells)
+    console.print(
+        f"{found['study']}: of {found['planned']:,} forecasts {found['made']:,} are made; a run would ask for "
+        f"{len(cells):,}",
+        soft_wrap=True,
+    )
+    for reason, count in reasons.most_common():
+        console.print(f"  {count:,} {reason}", soft_wrap=True)
+    if cells:
+        rows = table("market", "configuration", "replicate", "id", "why", numbers=(2,))
+        for cell in cells[:most]:
+            names = (cell["market"], cell["configuration"], str(cell["replicate"]), cell["forecast_id"][:8])
+            rows.add_row(*names, cell["why"])
+        console.print(rows)
+    if len(cells) > most:
+        console.print(f"{most} of {len(cells):,}; --json has all")
+
+
+def print_explained(found: Mapping[str, Any], console: Console) -> None:
+    """`found`: as `coordeval.flows.costs.why.explain` makes it."""
+    where = f"market {found['market_id']}, {found['configuration']}, replicate {found['replicate']}"
+    status = found["status"] or "open"
+    console.print(f"{found['forecast_id'][:12]}: {where}; {status}; in {', '.join(found['studies'])}", soft_wrap=True)
+    if not found["others"]:
+        console.print("nothing else was asked for this cell: it was asked under this identity only", soft_wrap=True)
+    for other in found["others"]:
+        cost = "" if other["attributed_micro_usd"] is None else f", charged {_micro(other['attributed_micro_usd'])}"
+        console.print(
+            f"{other['forecast_id'][:12]} ({other['study']}, {other['status'] or 'open'}{cost}) differs in", soft_wrap=True
+        )
+        for one in other["differs"]:
+            console.print(f"    {one['field']}: {one['this']} here, {one['other']} there", soft_wrap=True)
+
+
+def print_bills(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Every study's calls, attributed and paid."""
+    shown = table("study", "hash", "calls", "attributed", "paid", numbers=(2, 3, 4))
+    for row in rows:
+        amounts = (_micro(row["attributed_micro_usd"]), _micro(row["paid_micro_usd"]))
+        shown.add_row(row["study"], row["study_id"][:8], f"{row['calls']:,}", *amounts)
+    console.print(shown)
+    console.print("`coordeval costs STUDY` splits one by configuration, role, round and tool.", soft_wrap=True)
+
+
+COLUMNS: Sequence[str] = (
+    "list_micro_usd", "cached_micro_usd", "batch_micro_usd", "attributed_micro_usd", "paid_micro_usd",
+)  # fmt: skip
+
+
+def _micro(amount: int | None) -> str:
+    return "not known" if amount is None else f"${amount / 1e6:,.6f}"

@@ -1,0 +1,38 @@
+"""The pages, in the order of the menu."""
+
+from typing import Final
+
+from coordeval.flows.dashboard.pages import (
+    ahead,
+    calibration,
+    compare,
+    components,
+    coordination,
+    costs,
+    forecast,
+    live,
+    market,
+    markets,
+    monitor,
+    overview,
+    schedule,
+    trust,
+)
+from coordeval.flows.dashboard.pages.page import Page
+
+PAGES: Final[tuple[Page, ...]] = (
+    overview.PAGE,
+    markets.PAGE,
+    components.PAGE,
+    calibration.PAGE,
+    coordination.PAGE,
+    costs.PAGE,
+    trust.PAGE,
+    compare.PAGE,
+    ahead.PAGE,
+    live.PAGE,
+    schedule.PAGE,
+    monitor.PAGE,
+    market.PAGE,
+    forecast.PAGE,
+)

@@ -1,0 +1,1 @@
+"""Markets in a ledger: pulled, imported, listed, sampled, audited."""

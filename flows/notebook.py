@@ -1,0 +1,90 @@
+"""What a notebook asks for by one name: run a study, report it, look at one conversation or one certificate."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from coordeval.analysis.base.frames import Policy
+from coordeval.analysis.report.page import Report
+from coordeval.flows.certificate.certificate import Certificate
+from coordeval.flows.certificate.certificate import certificate as certificate_of
+from coordeval.flows.certificate.conversation import Conversation
+from coordeval.flows.certificate.conversation import conversation as conversation_of
+from coordeval.flows.imports.storing import Imported
+from coordeval.flows.imports.storing import import_forecasts as stored_forecasts
+from coordeval.flows.imports.wanted import Wanted
+from coordeval.flows.markets.importing import import_dataset as imported
+from coordeval.flows.run.run import Steps, run_steps
+from coordeval.flows.run.scoring import score
+from coordeval.flows.study.study import load_study
+from coordeval.flows.terminal import Terminal
+from coordeval.ledger import read
+
+T = TypeVar("T")
+
+
+def _place(ledger: str | Path | None) -> Path:
+    """None: where `coordeval notebook` says that the ledger is, else where the commands keep it; asked at each call."""
+    return Path(os.environ.get("COORDEVAL_LEDGER", "results/coordeval.duckdb") if ledger is None else ledger)
+
+
+def run(study: str | Path, ledger: str | Path | None = None, *, quiet: bool = True) -> Report:
+    """Run a study file, or go on with it, without Prefect; returns its report. Works inside a notebook's own event loop.
+
+    Raises CoordevalError for what a person can mend: a key of the study, a model that refuses, a ledger in use. Forecasts
+    that failed are rows of the report, not an exception.
+    """
+    loaded, place = load_study(Path(study)), _place(ledger)
+    console = Terminal(quiet=quiet)
+
+    def all_of_it() -> None:
+        asyncio.run(run_steps(loaded, place, console, Steps(loaded.study.name)))
+
+    _aside(all_of_it)
+    return score(place, loaded.id)
+
+
+def import_dataset(dataset: str, folder: str | Path | None = None, ledger: str | Path | None = None) -> str:
+    """Load a published dataset, from a folder or its public repository; returns the name of its study."""
+    return _aside(lambda: imported(dataset, None if folder is None else Path(folder), _place(ledger)))
+
+
+def import_forecasts(
+    forecasts: Any, name: str, ledger: str | Path | None = None, *, columns: Mapping[str, str] | None = None, **choices: Any
+) -> Imported:
+    """Make a study called `name` of forecasts that were made elsewhere: a data frame (polars, pandas, pyarrow), or files.
+
+    `columns` maps a field to the column that holds it, where that is not found by its name; `choices` are those of
+    `coordeval import forecasts --help`: scale, timezone, duplicates, by_date, wide (a tuple) and so on. Then
+    `report(ledger, name)`. Raises CoordevalError naming the rows that break a rule; nothing is stored then.
+    """
+    return stored_forecasts(forecasts, Wanted(name=name, columns=columns or {}, **choices), _place(ledger))
+
+
+def _aside(work: Callable[[], T]) -> T:
+    """In a thread of its own: a notebook's has an event loop that runs already."""
+    with ThreadPoolExecutor(1, thread_name_prefix="coordeval") as own:
+        return own.submit(work).result()
+
+
+def report(
+    ledger: str | Path | None = None, study: str | None = None, *, policy: Policy = "common", baseline: str | None = None
+) -> Report:
+    """The report of a stored study, by name or hash; None: the one that was used last. Asks no model.
+
+    `baseline`: the configuration that the others are asked to beat; else the study's own, else `single_agent`.
+    """
+    return score(_place(ledger), study, policy=policy, baseline=baseline)
+
+
+def conversation(ledger: str | Path, forecast: str) -> Conversation:
+    """What was said on the way to one forecast, ask by ask, by the forecast's id."""
+    return conversation_of(read(ledger), forecast)
+
+
+def certificate(ledger: str | Path, forecast: str) -> Certificate:
+    """What the agents of one forecast could see, re-checked from stored bytes, by the forecast's id."""
+    return certificate_of(read(ledger), forecast)

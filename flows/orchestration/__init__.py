@@ -1,0 +1,1 @@
+"""A run under Prefect: the only place that may import it."""

@@ -1,0 +1,1 @@
+"""What a second study would see and cost."""

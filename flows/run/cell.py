@@ -1,0 +1,225 @@
+"""One cell becomes a forecast, or a failed row that says why there is none. Never its neighbours' business."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from coordeval.agents.cell import AskFailed, BoundReached, CellAgents
+from coordeval.agents.messages import Model
+from coordeval.configurations import Estimate, Panel, PanelError
+from coordeval.configurations.isolation import Isolated
+from coordeval.flows.run import guard
+from coordeval.flows.run.custody import Custody
+from coordeval.flows.study.evaluation import Cell, Evaluation
+from coordeval.ledger import CellRows
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import redacted
+
+SETTLE_SECONDS = 900.0
+"""How long a cell waits for calls that nobody of its configuration waits for any more, and that are charged to it."""
+BATCH_SETTLE_SECONDS = 100_000.0
+"""The same where calls go out in batches: these end within a day."""
+
+Result = tuple[float | None, str | None, bool]
+"""(probability, why there is none, whether a resumed run may get one)."""
+
+
+async def run_cell(evaluation: Evaluation, cell: Cell, model: Model) -> CellRows:
+    """One forecast, or the reason why there is none.
+
+    Raises CoordevalError for what is no failure of this forecast (a key that is refused, a full disk), so the run stops and
+    says so; and CancelledError only where the run is stopped, whatever the configuration cancels.
+    """
+    guard.install(asyncio.get_running_loop())
+    settings = cell.settings
+    agents = CellAgents(
+        model=model,
+        settings=settings,
+        view=cell.view,
+        forecast_id=cell.forecast_id,
+        configuration=cell.label,
+        replicate=cell.replicate,
+    )
+    name = f"{cell.label}, market {cell.view.market.id}, replicate {cell.replicate + 1}"
+    custody = Custody(agents, settings.bounds, guard.Owner(name))
+    price = cell.view.price
+    panel = Panel(
+        question=cell.view.market.question,
+        # the baseline that repeats the price may read it; what agents see is decided by the study's show_price
+        market_price=price.price if price is not None and (settings.show_price or not _asks(cell)) else None,
+        elements=cell.configuration.elements,
+        roles=cell.roles,
+        answering=custody,
+    )
+    returned, raised = await custody.conduct(lambda: cell.configuration.forecast(panel))
+    batch = evaluation.loaded.study.run.batch
+    unsettled = await agents.settle(BATCH_SETTLE_SECONDS if batch else SETTLE_SECONDS)
+    for failure in (custody.failure, *agents.unheard):
+        if isinstance(failure, CoordevalError) and not isinstance(failure, AskFailed | BoundReached):
+            raise failure
+    unheard = agents.unheard[0] if agents.unheard else None
+    result = _ended(cell, custody.failure or unheard) or _result(cell, panel, custody, returned, raised)
+    return _rows(evaluation, cell, custody, panel, result, unsettled)
+
+
+def _ended(cell: Cell, failure: BaseException | None) -> Result | None:
+    """What a cell that was ended from outside its configuration is; None where it was not."""
+    match failure:
+        case None:
+            return None
+        case AskFailed() | BoundReached():
+            return None, failure.reason, failure.retryable
+        case _:  # a fault of ours, met by one ask: its cell stays open, the others go on
+            return None, f"an ask of {cell.label} met {type(failure).__name__}: {_words(failure)}", True
+
+
+def _result(cell: Cell, panel: Panel, custody: Custody, returned: object, raised: BaseException | None) -> Result:
+    """What a configuration's own end is worth."""
+    if custody.owner.trespassed:
+        return None, f"{cell.label} cancelled tasks that are not its own", False
+    if raised is not None:
+        return _raised(cell, raised)
+    if panel.aborted is not None:
+        return None, panel.aborted, False
+    try:
+        probability = panel.answered(returned)
+    except PanelError as error:
+        return None, _words(error), False
+    failures = [record["failure"] for record in panel.asks if record["said"] is None]
+    if _asks(cell) and len(failures) == len(panel.asks):
+        asked = f"none of its {len(failures)} asks was answered; first: {failures[0]}" if failures else "it asked no agent"
+        return None, f"{cell.label} concluded {probability!r}, which rests on no answer: {asked}", False
+    return probability, None, False
+
+
+def _raised(cell: Cell, raised: BaseException) -> Result:
+    """The reason in what a configuration raised; of a group, what is inside."""
+    reasons: list[str] = []
+    retryable = False
+    for error in _leaves(raised):
+        match error:
+            case AskFailed():
+                reasons.append(_words(error))
+                retryable |= error.retryable
+            case PanelError():
+                reasons.append(_words(error))
+            case asyncio.CancelledError():
+                reasons.append(f"{cell.label} cancelled its own task")
+                retryable = True
+            case guard.EscapedError():
+                reasons.append(f"{cell.label} raised {error}")
+                retryable = True
+            case _:
+                reasons.append(f"{cell.label} raised {type(error).__name__}: {_words(error)}")
+                retryable = True
+    return None, "; ".join(dict.fromkeys(reasons)), retryable
+
+
+def _words(error: BaseException) -> str:
+    """What a foreign error says, as text that can be stored, whatever its own `__str__` does."""
+    try:
+        said = str(error)
+    except Exception as worse:
+        said = f"(its text cannot be had: {type(worse).__name__})"
+    return redacted(said).encode(errors="replace").decode()[:_LONGEST]
+
+
+_LONGEST = 2_000
+"""Characters of a foreign text that are kept in a reason."""
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inside in error.exceptions:
+            yield from _leaves(inside)
+    else:
+        yield error
+
+
+def _asks(cell: Cell) -> bool:
+    return bool(cell.configuration.elements.endpoints)
+
+
+def _rows(
+    evaluation: Evaluation,
+    cell: Cell,
+    custody: Custody,
+    panel: Panel,
+    result: Result,
+    unsettled: int,
+) -> CellRows:
+    probability, reason, retryable = result
+    agents, calls = custody.agents, custody.agents.calls
+    asks = [record | {"failure": custody.reasons.get(record["ask"], record["failure"])} for record in panel.asks]
+    forecast = {
+        "forecast_id": cell.forecast_id,
+        "run_id": evaluation.run_id,
+        "market_id": cell.view.market.id,
+        "configuration": cell.configuration.name,
+        "replicate": cell.replicate,
+        "status": "answered" if reason is None else "failed",
+        "probability": probability,
+        "reason": reason,
+        "retryable": retryable,
+        "attributed_micro_usd": None if unsettled else _total(calls, "attributed_micro_usd"),
+        "paid_micro_usd": None if unsettled else _total(calls, "paid_micro_usd"),
+        "input_tokens": sum(call["input_tokens"] for call in calls),
+        "output_tokens": sum(call["output_tokens"] for call in calls),
+        "cache_read_tokens": sum(call["cache_read_tokens"] for call in calls),
+        "cache_write_tokens": sum(call["cache_write_tokens"] for call in calls),
+        "model_calls": len(calls),
+        "tool_calls": len(agents.tool_calls),
+        "seconds": sum(call["seconds"] for call in calls),
+        "call_graph": panel.call_graph,
+        "simulated": evaluation.simulated,
+        "created_at": evaluation.clock(),
+        "isolation": _isolation(cell),
+    }
+    return CellRows(
+        forecast=forecast,
+        calls=calls,
+        tool_calls=agents.tool_calls,
+        estimates=[_estimate_row(cell.forecast_id, record) for record in asks],
+        messages=[row for record in asks for row in _message_rows(cell.forecast_id, record)],
+        parts=[
+            {"forecast_id": cell.forecast_id, "ask": record["ask"], **parts}
+            for record in asks
+            if (parts := record["parts"])["asked"] or parts["given"] or parts["blank"]
+        ],
+    )
+
+
+def _isolation(cell: Cell) -> str | None:
+    """How a configuration was kept apart: null, it ran in the run's own process."""
+    if not isinstance(cell.configuration, Isolated):
+        return None
+    return f"worker process; closed to it: {', '.join(cell.configuration.closed) or 'nothing'}"
+
+
+def _message_rows(forecast_id: str, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    made = [(source, text) for text, sources in record["statistics"] for source in sources]
+    for source, statistic in (*((source, None) for source in record["direct"]), *made):
+        yield {"forecast_id": forecast_id, "from_ask": source, "to_ask": record["ask"], "statistic": statistic}
+
+
+def _total(calls: Sequence[dict[str, Any]], column: str) -> int | None:
+    """The sum, or None where one price is unknown: a partial sum would read as the whole."""
+    amounts = [call[column] for call in calls]
+    return None if None in amounts else sum(amounts)
+
+
+def _estimate_row(forecast_id: str, record: dict[str, Any]) -> dict[str, Any]:
+    said = record["said"]
+    row = {name: record[name] for name in ("ask", "agent", "round", "role")}
+    if said is None:
+        answer = {"kind": "failed", "probability": None, "rationale": record["failure"], "reading": ""}
+    elif isinstance(said, Estimate):
+        answer = {
+            "kind": "estimate",
+            "probability": said.probability,
+            "rationale": said.rationale,
+            "reading": said.reading,
+        }
+    else:
+        answer = {"kind": "report", "probability": None, "rationale": said.text, "reading": ""}
+    return {"forecast_id": forecast_id, **row, **answer}

@@ -1,0 +1,287 @@
+"""The first two steps of a run: pull what is known about the markets, and plan the cells that are still to be made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from coordeval.agents.cell import Settings
+from coordeval.agents.messages import content_hash
+from coordeval.configurations import Configuration
+from coordeval.flows.study.as_of import moment, plain
+from coordeval.flows.study.evaluation import Cell, Evaluation, Plan
+from coordeval.flows.study.identity import asked_again
+from coordeval.flows.study.schemes import FORECAST
+from coordeval.flows.study.study import PROBE, LoadedStudy
+from coordeval.flows.study.wiring import build_source
+from coordeval.ledger import Reader, row_of
+from coordeval.ledger.information import known_markets, picked_times, resolution_times, stored_markets
+from coordeval.market_data.errors import DataError
+from coordeval.market_data.gate import MarketView
+from coordeval.market_data.types import Market
+
+CHUNKS = 10
+"""Most chunks in a run. Each is a Prefect task, which costs far more than a cell costs us."""
+
+
+def pull(evaluation: Evaluation) -> list[str]:
+    """Bring the study's markets, prices, documents and outcomes into the ledger, all or nothing; returns the market ids.
+
+    A sample's markets were pulled before: they only have to be there. Raises StudyError for a prospective study.
+    """
+    evaluation.loaded.study.check_backtest()
+    if evaluation.loaded.sample:
+        return _sampled(evaluation)
+    source = build_source(evaluation.loaded, evaluation.data)
+    markets = source.markets()[: getattr(evaluation.loaded.study.markets, "limit", None)]
+    ids = [market.id for market in markets]
+    own = frozenset(ids)
+    evaluation.ledger.write_all(
+        {
+            "markets": [row_of(market) for market in markets],
+            "prices": [row_of(point) for point in source.prices() if point.market_id in own],
+            "documents": [row_of(document) for document in source.documents() if document.market_id in own],
+            "outcomes": [row_of(outcome) for outcome in source.outcomes() if outcome.market_id in own],
+        }
+    )
+    return ids
+
+
+def _sampled(evaluation: Evaluation) -> list[str]:
+    ids = [str(market_id) for market_id in evaluation.loaded.sample["market_ids"]]
+    there = {market.id for market in known_markets(evaluation.reader, ids)}
+    if missing := [market_id for market_id in ids if market_id not in there]:
+        raise DataError(
+            f"the sample names {len(missing)} markets that {evaluation.path} does not hold, the first is {missing[0]}; "
+            "pull them with `coordeval markets pull`, or draw a sample from this ledger"
+        )
+    return ids
+
+
+def as_of_times(loaded: LoadedStudy, reader: Reader, market_ids: Sequence[str]) -> dict[str, datetime]:
+    """The moment that each market's forecasts are made for: by the study's rule, or when it was picked while it was open."""
+    if loaded.study.prospective:
+        return picked_times(reader, loaded.id, market_ids)
+    resolved = resolution_times(reader, market_ids)
+    markets = known_markets(reader, market_ids)
+    return {market.id: _as_of(loaded, market, resolved.get(market.id)) for market in markets}
+
+
+def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
+    """Every cell of the study, and which of them have no final forecast yet. Stores the study, the run and the cells.
+
+    Raises DataError for a market without an outcome or an as-of time that is not before resolution; a prospective study has
+    no outcomes yet. It reads that there is an outcome and when, never which.
+    """
+    views, cells = cells_of_study(evaluation, market_ids)
+    chunks = _chunks(evaluation, cells)
+    note = asked_again(evaluation.reader, evaluation.loaded, [cell for chunk in chunks for cell in chunk])
+    evaluation.ledger.write_all(
+        {
+            "studies": [study_row(evaluation)],
+            "runs": [evaluation.run_row("running")],
+            "views": [view_row(view) for view in views],
+            "cells": [cell_row(evaluation.loaded.id, cell) for cell in cells],
+        }
+    )
+    return Plan(cells, chunks, () if note is None else (note,))
+
+
+def cells_of_study(evaluation: Evaluation, market_ids: Sequence[str]) -> tuple[list[MarketView], list[Cell]]:
+    """Every market as it can be seen, and every cell of the study, with nothing stored. Raises as `plan` does."""
+    with evaluation.reader.moment() as reader:  # one opening for all that is read, and all of it of one state
+        stored = stored_markets(reader, market_ids)
+        times = as_of_times(evaluation.loaded, reader, market_ids)
+        foreign = _foreign_evidence(evaluation.loaded, reader, times)
+        resolved = resolution_times(reader, market_ids)
+    hours = evaluation.loaded.max_price_age_hours
+    limit = None if hours is None else timedelta(hours=hours)
+    views = []
+    for s in stored:
+        own = [document for document in s.documents if document.id not in foreign]
+        undated = evaluation.loaded.undated_text
+        at = times[s.market.id]
+        views.append(MarketView(s.market, at, s.prices, own, max_price_age=limit, undated_text=undated))
+    if not evaluation.loaded.study.prospective:
+        _check_resolutions(resolved, views)
+    evaluation.made_up = any(s.market.simulated for s in stored)
+    return views, _cells(evaluation, views)
+
+
+def _foreign_evidence(loaded: LoadedStudy, reader: Reader, times: Mapping[str, datetime]) -> set[str]:
+    """Documents that only searches of other studies found: what a study shows is what its own file asks for."""
+    section = loaded.study.evidence
+    own: set[str] = set()
+    others: set[str] = set()
+    searches = reader.query(
+        "SELECT market_id, as_of, provider, query, documents FROM evidence_searches "
+        "SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS market_id) USING (market_id)",
+        [list(times)],
+    )
+    for market_id, as_of, provider, query, documents in searches.iter_rows():
+        asked = orjson.loads(query)
+        same = (asked["limit"], asked["base_url"]) == (section.limit, section.base_url)
+        mine = provider in section.providers and as_of == times[market_id] and same
+        (own if mine else others).update(orjson.loads(documents))
+    return others - own
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A configuration of a study with what its cells' identities hold of it."""
+
+    label: str
+    configuration: Configuration
+    settings: Settings
+    roles: Mapping[str, str]
+    declared: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+
+
+def arms(loaded: LoadedStudy) -> list[Arm]:
+    """The study's configurations in its order, and the probe."""
+    found = [(label, configuration, loaded.study.settings()) for label, configuration in loaded.configurations.items()]
+    if loaded.study.agents.memorisation_probe:
+        found.append((PROBE, loaded.registry.create("single_agent", {}), loaded.study.probe_settings()))
+    return [Arm(*one, one[1].roles(), dict(one[1].identity()), one[2].identity()) for one in found]
+
+
+def cell_of(evaluation: Evaluation, arm: Arm, view: MarketView, replicate: int) -> Cell:
+    """The cell with its identity: the hash of all that could change its forecast."""
+    loaded = evaluation.loaded
+    market: dict[str, Any] = {"id": view.market.id, "as_of": view.as_of.isoformat(), "view": view.fingerprint}
+    if view.max_price_age is not None:  # a certificate makes the view again, and needs it for that
+        market["max_price_age_seconds"] = view.max_price_age.total_seconds()
+    identity = {
+        "model": {**evaluation.model.identity, "draws": "by_configuration" if loaded.recorded else "common"},
+        "settings": arm.fixed,
+        "market": market,
+        "configuration": arm.declared,
+        "replicate": replicate,
+    }
+    if loaded.recorded:  # what was recorded for one label is not what was recorded for another
+        identity["label"] = arm.label
+    forecast_id = content_hash(FORECAST, identity)
+    return Cell(view, arm.label, arm.configuration, arm.roles, arm.settings, replicate, forecast_id, identity)
+
+
+def _cells(evaluation: Evaluation, views: Sequence[MarketView]) -> list[Cell]:
+    replicates = range(evaluation.loaded.study.replicates)
+    described = arms(evaluation.loaded)
+    cells = [cell_of(evaluation, arm, view, replicate) for view in views for arm in described for replicate in replicates]
+    return _as_stored(evaluation, cells)
+
+
+def _as_stored(evaluation: Evaluation, cells: list[Cell]) -> list[Cell]:
+    """Cells whose forecast is stored under another name of the same model (its address, say) go on under that identity."""
+    former = getattr(evaluation.model, "former_identities", ())
+    if not former:
+        return cells
+    known = evaluation.ledger.known_forecasts([cell.forecast_id for cell in cells])
+    others: dict[str, tuple[int, dict[str, Any]]] = {}
+    for number, cell in enumerate(cells):
+        if cell.forecast_id in known:
+            continue
+        for model in former:
+            identity = {**cell.identity, "model": {**model, "draws": cell.identity["model"]["draws"]}}
+            others[content_hash(FORECAST, identity)] = (number, identity)
+    for forecast_id in evaluation.ledger.known_forecasts(list(others)):
+        number, identity = others[forecast_id]
+        cells[number] = replace(cells[number], forecast_id=forecast_id, identity=identity)
+    return cells
+
+
+def _chunks(evaluation: Evaluation, cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells without a forecast and those whose failure may pass, grouped by what their agents are shown first: markets with
+    the same facts share draws, so they are one group."""
+    known = evaluation.ledger.known_forecasts([cell.forecast_id for cell in cells])
+    waiting: dict[str, list[Cell]] = {}
+    for cell in cells:
+        status, retryable = known.get(cell.forecast_id, ("failed", True))
+        if status == "failed" and retryable:
+            waiting.setdefault(cell.view.opening, []).append(cell)
+    groups = list(waiting.values())
+    size = max(1, -(-len(groups) // CHUNKS))
+    return [[cell for group in groups[i : i + size] for cell in group] for i in range(0, len(groups), size)]
+
+
+def _as_of(loaded: LoadedStudy, market: Market, resolved_at: datetime | None) -> datetime:
+    rule = loaded.as_of
+    at, lacking = moment(
+        rule,
+        opened_at=market.opened_at,
+        scheduled_close=market.scheduled_close,
+        resolved_at=resolved_at,
+        reference_time=market.reference_time,
+    )
+    if at is None:
+        raise DataError(
+            f"market {market.id}: as_of = {plain(rule)!r} needs its {lacking}, which {market.source!r} does not give: "
+            "leave the market out, or use another rule for as_of, such as a date or hours_before_close"
+        )
+    return at
+
+
+def _check_resolutions(resolved: Mapping[str, datetime | None], views: Sequence[MarketView]) -> None:
+    for view in views:
+        if view.market.id not in resolved:
+            raise DataError(
+                f"market {view.market.id} ({view.market.question!r}) has no outcome, so its forecasts could not be scored; "
+                "leave it out of the study, or pull it again once it is resolved"
+            )
+        resolved_at = resolved[view.market.id]
+        if resolved_at is not None and view.as_of >= resolved_at:
+            raise DataError(
+                f"market {view.market.id} ({view.market.question!r}): the as-of time {view.as_of.isoformat()} is not before "
+                f"its resolution ({resolved_at.isoformat()}), so the answer could be looked up; choose an earlier as_of"
+            )
+
+
+def study_row(evaluation: Evaluation) -> dict[str, Any]:
+    """The row of `studies`."""
+    loaded = evaluation.loaded
+    elements = {label: c.elements.as_dict() for label, c in loaded.configurations.items()}
+    return {
+        "study_id": loaded.id,
+        "name": loaded.study.name,
+        "content": orjson.dumps(loaded.content, option=orjson.OPT_SORT_KEYS).decode(),
+        "source": loaded.study.markets.source,
+        "model": loaded.study.model_name,
+        "simulated": evaluation.simulated,
+        "hindsight": loaded.hindsight,
+        "elements": orjson.dumps(elements).decode(),
+        "created_at": evaluation.clock(),
+        "locked_at": None,
+    }
+
+
+def view_row(view: MarketView) -> dict[str, Any]:
+    """Everything that could be seen, and what the gate held back, under the hash that forecasts name."""
+    prices = [[point.knowable_at, point.price, point.kind] for point in view.prices]
+    return {
+        "view_id": view.fingerprint,
+        "market_id": view.market.id,
+        "as_of": view.as_of,
+        "facts": orjson.dumps(view.market.known_at_opening()).decode(),
+        "prices": orjson.dumps(prices).decode(),
+        "documents": orjson.dumps([document.id for document in view.documents]).decode(),
+        "refusals": orjson.dumps([[r.kind, r.item, r.reason] for r in view.refusals]).decode(),
+    }
+
+
+def cell_row(study_id: str, cell: Cell) -> dict[str, Any]:
+    price = cell.view.price
+    return {
+        "study_id": study_id,
+        "market_id": cell.view.market.id,
+        "configuration": cell.label,
+        "replicate": cell.replicate,
+        "as_of": cell.view.as_of,
+        "market_price": None if price is None else price.price,
+        "price_kind": None if price is None else price.kind,
+        "price_at": None if price is None else price.knowable_at,
+        "forecast_id": cell.forecast_id,
+        "identity": orjson.dumps(cell.identity, option=orjson.OPT_SORT_KEYS).decode(),
+    }

@@ -1,0 +1,88 @@
+"""The last step of a run: what is stored becomes a report."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from coordeval.analysis.base.frames import Policy
+from coordeval.analysis.linked.links import propose_links
+from coordeval.analysis.report.page import Report, build_report
+from coordeval.analysis.study.record import Record
+from coordeval.flows.run.computed import kept
+from coordeval.flows.run.control import control
+from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.roles import stored_roles_not_read
+from coordeval.ledger import Reader, read
+from coordeval.ledger.commitments import standing_of
+from coordeval.ledger.estimates import estimates_frame, lone_draws, openings_frame, parts_frame
+from coordeval.ledger.information import resolution_times, told_times
+from coordeval.ledger.questions import questions_frame
+from coordeval.market_data.errors import CoordevalError
+
+
+def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "common", baseline: str | None = None) -> Report:
+    """The report of a study (by name or hash; None: the one used last) from nothing but the ledger.
+
+    `baseline`: the configuration that the others are asked to beat, in place of the study's own.
+
+    What was computed before from the same rows is taken from the folder `.computed` beside the ledger.
+    """
+    with read(ledger_path).moment() as reader:  # a run may be writing: what is scored must fit together
+        if study is None:
+            known = reader.studies()
+            if known.is_empty():
+                raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
+            study = str(known["study_id"][0])
+        stored = reader.study(study)
+        forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
+        facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
+        facts |= {"texts_of_unknown_age": reader.texts_of_unknown_age(stored.study_id)}
+        if stored.source == "open":
+            facts |= {"ahead": standing_of(reader, stored.study_id)}
+        if unread := stored_roles_not_read(reader, stored):
+            facts |= {"roles_not_read": unread}
+        record = recorded(reader, stored.study_id, forecasts)
+    return kept(
+        ledger_path,
+        (forecasts, facts, policy, record, baseline),
+        lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline),
+    )
+
+
+def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:
+    """What the ledger knows of a study beside its `forecasts`."""
+    configurations = forecasts["configuration"].unique().to_list()
+    markets = forecasts["market_id"].unique().to_list()
+    ahead = reader.study(study_id).source == "open"  # then in the order in which outcomes became known, as one looks at it
+    resolved = told_times(reader, markets) if ahead else resolution_times(reader, markets)
+    if "imported" in reader.study(study_id).content:  # how they were made is in no file: that is not known, it is not none
+        return Record(
+            links=propose_links(questions_frame(reader, study_id)),
+            order=_by_resolution(markets, resolved),
+            control=control(reader, study_id),
+        )
+    draws = lone_draws(reader, study_id, configurations)
+    said = estimates_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations))
+    return Record(
+        estimates=said,
+        openings=openings_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations)),
+        links=propose_links(questions_frame(reader, study_id)),
+        # what agents said before they saw each other is plain sampling: the curve that coordination has to beat
+        draws=draws if draws.height else None,
+        order=_by_resolution(markets, resolved),
+        control=control(reader, study_id),
+        parts=parts_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations)),
+    )
+
+
+def _by_resolution(markets: list[str], resolved: Mapping[str, datetime | None]) -> list[str]:
+    return sorted(markets, key=lambda market: (resolved.get(market) or datetime.max.replace(tzinfo=UTC), market))
+
+
+def report_directory(ledger_path: Path, report: Report) -> Path:
+    """Where a study's report is written: beside the ledger, under its name, the start of its hash and any other policy."""
+    policy = "" if report.board.policy == "common" else f"-{report.board.policy}"
+    return ledger_path.parent / f"{report.study['name']}-{report.study['study_id'][:8]}{policy}"
