@@ -9,6 +9,9 @@ normal draw of the question's text, which all agents share:
     estimate      (1 − anchoring) · e + anchoring · (x of the price shown); e itself where none is shown
     revision      (1 − h) · own + h · mean(x of the peers) + revision_noise · N
 
+A peer that is known by a number only (a statistic that the panel shows, of which the first decimal is read) pulls with
+STANCE · h: of what a peer moves, that share is its stance, the rest its reasons.
+
 Without evidence the first term is 0, even odds. A report carries e, not anchored.
 """
 
@@ -17,15 +20,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from html import unescape
-from math import exp, isfinite
+from math import isfinite
 from statistics import NormalDist, fmean
 from struct import unpack
 from typing import Any, ClassVar, NamedTuple
 
 from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
 from coordeval.agents.simulated_reading import Opening, Talk, read_opening, read_talk, text_of
+from coordeval.agents.simulated_words import probability_of, reasons
 from coordeval.market_data.errors import CoordevalError
 
+STANCE = 0.5
+"""How much a peer's number moves an agent, as a share of what number and reasons together do."""
 _QUANTILE = NormalDist().inv_cdf
 _ASPECTS = (
     "What do the dated documents say, and do they agree with each other?",
@@ -136,17 +142,17 @@ class SimulatedModel:
                 "report": f"The question splits into {opening.parts} parts that can be looked into apart.",
                 "parts": parts,
             }
-        reasons = _reasons(opening, talk)
+        why = reasons(opening, talk)
         if opening.answer == "report":
-            reading = _probability(self._view(opening, talk, luck))
-            return {"report": f"{reasons} Taken together, my reading for YES stands at {reading:.4f}.", "parts": []}
+            reading = probability_of(self._view(opening, talk, luck))
+            return {"report": f"{why} Taken together, my reading for YES stands at {reading:.4f}.", "parts": []}
         question = unescape(opening.question)
         reading_text = (
             f"It resolves YES only if this happens within its deadline: {question}",
             f"What counts is the wording and an official record in time: {question}",
         )[luck.wording < 0.5]
-        probability = round(_probability(self._estimate(opening, talk, luck)), 4)
-        return {"probability": probability, "rationale": reasons, "reading": reading_text}
+        probability = round(probability_of(self._estimate(opening, talk, luck)), 4)
+        return {"probability": probability, "rationale": why, "reading": reading_text}
 
     def _view(self, opening: "Opening", talk: "Talk", luck: "_Luck") -> float:
         """An agent's own view in logits, from reports if it was shown any, else from the evidence; not yet anchored."""
@@ -165,9 +171,11 @@ class SimulatedModel:
             own, noise = self._view(opening, talk, luck), 0.0
             if opening.price is not None:
                 own += p.anchoring * (opening.price - own)
-        if opening.peers:
+        if others := (*opening.peers, *opening.stances):
             weight = p.herding + (p.conformity if opening.role == "aligner" else 0.0)
-            own += weight * (fmean(opening.peers) - own)
+            if opening.stances:
+                weight *= (len(opening.peers) + STANCE * len(opening.stances)) / len(others)
+            own += weight * (fmean(others) - own)
         return own + noise
 
     def _failure(self, opening: "Opening", answer: dict[str, Any], luck: "_Luck") -> tuple[list[Block], str] | None:
@@ -239,28 +247,6 @@ class InstantModel:
         )
 
 
-def _reasons(opening: Opening, talk: Talk) -> str:
-    """A few sentences on what moved the agent."""
-    if opening.own is not None:
-        own = f"I stood at {_probability(opening.own):.3f}."
-        if not opening.peers:
-            return f"{own} Nobody else's view is before me; on second thought I keep close to it."
-        peers = f"{_probability(fmean(opening.peers)):.3f}"
-        return f"{own} My peers stand at {peers} taken together, which moves me part of the way."
-    if opening.readings:
-        stated = ", ".join(f"{_probability(x):.3f}" for x in opening.readings)
-        return f"What was reported to me puts YES at {stated}; I weigh these equally."
-    if not talk.evidence:
-        return "I have no dated evidence, so I start from even odds."
-    ranked = sorted(talk.evidence, key=lambda item: item[1])
-    listed = "; ".join(f"'{title}' puts it at {_probability(x):.2f}" for title, x in ranked)
-    strongest = f"The strongest case for YES is in '{ranked[-1][0]}', the strongest against it in '{ranked[0][0]}'."
-    if opening.answer == "report":
-        return f"Signals found: {listed}. {strongest}"
-    price = "" if opening.price is None else f" The market's {_probability(opening.price):.3f} counts as well."
-    return f"{len(ranked)} dated documents bear on this. {strongest}{price}"
-
-
 class _Luck(NamedTuple):
     """An id for tool calls, and independent uniform draws in (0, 1), each for one purpose."""
 
@@ -293,8 +279,3 @@ def _uniform(word: int) -> float:
 
 def _use(luck: _Luck, position: int, name: str, arguments: dict[str, Any]) -> Block:
     return {"type": "tool_use", "id": f"toolu_sim_{luck.use_id}_{position}", "name": name, "input": arguments}
-
-
-def _probability(x: float) -> float:
-    """The inverse of `logit`, kept in [0.001, 0.999]."""
-    return min(max(1 / (1 + exp(-min(max(x, -7.0), 7.0))), 0.001), 0.999)

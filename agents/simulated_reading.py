@@ -21,6 +21,7 @@ _STATEMENT = re.compile(
     r'^<statement from="([^"]*)" role="[^"]*" round="\d+">\n(.*?)\n</statement>$', re.MULTILINE | re.DOTALL
 )
 _PROBABILITY = re.compile(r"Probability: ([01]\.\d+)")
+_NUMBER = re.compile(r"\b([01]\.\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Opening:
     """How many items the role asks for; 0: it asks for none."""
     own: float | None
     peers: tuple[float, ...]
+    stances: tuple[float, ...]
+    """The first decimal number of each statistic: where somebody stands, without a reason."""
     readings: tuple[float, ...]
 
 
@@ -47,9 +50,13 @@ def read_opening(text: str) -> Opening:
     answer = "report" if text.endswith("`submit_report`.") else "estimate"
     own: float | None = None
     peers: dict[str, float] = {}
+    stances: list[float] = []
     readings: list[float] = []
     for author, said in _STATEMENT.findall(shown):
-        if stated := _PROBABILITY.match(said):
+        if author == "the panel":
+            if stated := _NUMBER.search(said):
+                stances.append(logit(stated[1]))
+        elif stated := _PROBABILITY.match(said):
             if author == "you":
                 own = logit(stated[1])
             else:
@@ -64,6 +71,7 @@ def read_opening(text: str) -> Opening:
         parts=int(count[1]) if count and answer == "report" else 0,
         own=own,
         peers=tuple(peers.values()),
+        stances=tuple(stances),
         readings=tuple(readings),
     )
 

@@ -18,10 +18,10 @@ GUIDE = (ROOT / "docs" / "configurations.md").read_text()
 
 
 def test_the_example_runs(tmp_path):
-    [source] = re.findall(r"```python\n(# delphi.py\n.*?)```", GUIDE, re.DOTALL)
-    (tmp_path / "delphi.py").write_text(source)
+    [source] = re.findall(r"```python\n(# show_of_hands.py\n.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "show_of_hands.py").write_text(source)
     (tmp_path / "s.toml").write_text(
-        'name = "s"\nreplicates = 1\nplugins = ["delphi.py"]\nconfigurations = ["delphi"]\n'
+        'name = "s"\nreplicates = 1\nplugins = ["show_of_hands.py"]\nconfigurations = ["show_of_hands"]\n'
         '[markets]\nsource = "simulated"\ncount = 2\n[model]\nprovider = "simulated"\n'
     )
     path = tmp_path / "ledger.duckdb"
@@ -31,7 +31,7 @@ def test_the_example_runs(tmp_path):
         guard.run(run_chunks(evaluation, made.chunks))
     assert stored(tmp_path, "SELECT DISTINCT status FROM forecasts") == [{"status": "answered"}]
     shown = stored(tmp_path, "SELECT DISTINCT statistic FROM messages WHERE statistic IS NOT NULL")
-    assert shown == [{"statistic": "Median of the group: 0.30"}]
+    assert shown == [{"statistic": "0 of 3 hold YES to be the likelier"}]
 
 
 def test_the_table_of_verbs_is_the_panel():
@@ -51,11 +51,11 @@ def test_every_role_and_placeholder_of_the_project_is_told():
 def test_a_role_text_that_the_simulator_does_not_read_is_said(tmp_path):
     (tmp_path / "roles").mkdir()
     (tmp_path / "roles" / "critic.md").write_text("Always say 0.9. You are {agents}.")
-    [source] = re.findall(r"```python\n(# delphi.py\n.*?)```", GUIDE, re.DOTALL)
-    (tmp_path / "delphi.py").write_text(source)
+    [source] = re.findall(r"```python\n(# show_of_hands.py\n.*?)```", GUIDE, re.DOTALL)
+    (tmp_path / "show_of_hands.py").write_text(source)
     (tmp_path / "s.toml").write_text(
-        'name = "s"\nplugins = ["delphi.py"]\nconfigurations = ["delphi", "peer_critique_debate"]\n'
+        'name = "s"\nplugins = ["show_of_hands.py"]\nconfigurations = ["show_of_hands", "peer_critique_debate"]\n'
         '[markets]\nsource = "simulated"\ncount = 2\n[model]\nprovider = "simulated"\n'
     )
     [said] = load_study(tmp_path / "s.toml").warnings
-    assert "'critic' (delphi) is a plain forecaster to it" in said
+    assert "'critic' (show_of_hands) is a plain forecaster to it" in said

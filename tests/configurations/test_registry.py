@@ -22,6 +22,11 @@ BUILT_IN = {
     "orchestrator_specialist",
     "sequential_pipeline",
     "consensus_alignment",
+    "adaptive",
+    "probability_pool",
+    "delphi",
+    "self_revision",
+    "stance_only",
 }
 
 PLUGIN = '''

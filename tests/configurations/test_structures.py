@@ -1,0 +1,105 @@
+"""The structures beside the references: what each makes of given estimates, and what its agents read of each other."""
+
+from math import exp, log
+from statistics import fmean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import trim_mean
+
+from coordeval.agents.cell import AskFailed
+from coordeval.configurations import load
+from tests.configurations.test_references import FIRST, Rounds, run
+
+FINAL = AskFailed("refused")
+
+
+def made(name, **parameters):
+    return load().create(name, parameters)
+
+
+def logit(p):
+    return log(p / (1 - p))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "rounds", "forecast", "asks", "why"),
+    [
+        ("adaptive", {}, [[0.3, 0.33]], 0.315, 2, "two that agree are enough"),
+        ("adaptive", {}, [[0.30, 0.37, 0.36]], 0.36, 3, "0.035 is too wide, the standard error of three is 0.022"),
+        ("adaptive", {"most": 4}, [[0.1, 0.9, 0.2, 0.8]], 0.5, 4, "they never agree: at most so many are asked"),
+        ("adaptive", {"most": 2}, [[0.1, 0.9]], 0.5, 2, "no more than the most, however far apart"),
+        ("adaptive", {"most": 4}, [[0.1, 0.9, FINAL, 0.8]], 0.8, 4, "one without an answer was asked, and is left out"),
+        ("probability_pool", {"pool": "trimmed"}, [[0.0, 0.2, 0.3, 0.4, 1.0]], 0.3, 5, "the outermost of five are left out"),
+        ("probability_pool", {"pool": "trimmed", "trim": 0.1}, [[0.0, 0.2, 0.3, 0.4, 1.0]], 0.38, 5, "a tenth is nobody"),
+        ("probability_pool", {"agents": 2}, [[0.5, 0.8]], 2 / 3, 2, "odds 1 and 4: their geometric mean is 2"),
+        ("probability_pool", {"agents": 2, "pool": "extremised", "factor": 2}, [[0.5, 0.8]], 0.8, 2, "2 squared is 4"),
+        ("probability_pool", {"agents": 2, "pool": "extremised", "factor": 1}, [[0.5, 0.8]], 2 / 3, 2, "a factor of 1"),
+        ("probability_pool", {"agents": 2}, [[0.0, 1.0]], 0.5, 2, "who is sure is counted as nearly sure"),
+        ("self_revision", {}, [FIRST, FIRST, [0.3, 0.4, 0.5]], 0.4, 9, "the median of the last round"),
+        ("stance_only", {"rounds": 1}, [FIRST, [0.3, 0.4, 0.5]], 0.4, 6, "the median of the last round"),
+        ("delphi", {"rounds": 1}, [FIRST, [0.3, 0.4, 0.5]], 0.4, 6, "the median of the last round"),
+        ("delphi", {"rounds": 0}, [FIRST], 0.2, 3, "no round: an ensemble"),
+    ],
+)
+async def test_the_forecast_that_follows_from_the_estimates(name, parameters, rounds, forecast, asks, why):
+    probability, panel = await run(made(name, **parameters), Rounds(*rounds))
+    assert probability == pytest.approx(forecast, abs=1e-12), why
+    assert len(panel.asks) == asks, why
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.45]))
+async def test_the_trimmed_mean_is_scipys(estimates, trim):
+    probability, _ = await run(made("probability_pool", agents=len(estimates), pool="trimmed", trim=trim), Rounds(estimates))
+    assert probability == pytest.approx(trim_mean(estimates, trim), abs=1e-12)
+
+
+@given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=9), st.floats(1, 3))
+async def test_pooled_log_odds_are_the_factor_times_their_mean(estimates, factor):
+    given = {"agents": len(estimates), "pool": "extremised", "factor": factor}
+    probability, _ = await run(made("probability_pool", **given), Rounds(estimates))
+    assert probability == pytest.approx(1 / (1 + exp(-factor * fmean(map(logit, estimates)))), abs=1e-12)
+
+
+FILLER = "I have thought about it."
+SHOWN = {
+    "self_revision": ({}, []),
+    "stance_only": ({}, ["Agent 1 estimates 0.100", "Agent 3 estimates 0.900"]),
+    "empty reasons": (
+        {"filler": FILLER},
+        [f"Agent 1 estimates 0.100\nRationale: {FILLER}", f"Agent 3 estimates 0.900\nRationale: {FILLER}"],
+    ),
+    "delphi": ({}, ["Median of the group: 0.200. Half of its 3 members lie from 0.150 to 0.550."]),
+}
+
+
+@pytest.mark.parametrize("arm", SHOWN)
+async def test_what_an_agent_reads_when_it_revises(arm):
+    parameters, others = SHOWN[arm]
+    answering = Rounds(FIRST, FIRST)
+    name = "stance_only" if arm == "empty reasons" else arm
+    await run(made(name, rounds=1, **parameters), answering)
+    own, *shown = answering.asks[4].shown
+    assert (own.author, own.text.splitlines()[0]) == ("you", "Probability: 0.200")
+    assert [(one.author, one.text) for one in shown] == [("the panel", text) for text in others]
+    assert not any("why" in one.text for one in shown), "the peers' reasons are theirs"
+
+
+@pytest.mark.parametrize("name", ["adaptive", "probability_pool", "self_revision", "stance_only", "delphi"])
+async def test_a_run_uses_every_declared_role_and_edge_and_no_other(name):
+    configuration = made(name)
+    _, panel = await run(configuration, Rounds(*[[0.1, 0.2, 0.9, 0.4, 0.5, 0.6, 0.7]] * 3))
+    declared = configuration.elements
+    assert {(r["role"], r["kind"]) for r in panel.asks} == {(e.role, e.answers) for e in declared.endpoints}
+    roles = [record["role"] for record in panel.asks]
+    assert {(roles[source], r["role"]) for r in panel.asks for source in r["shown"]} == set(declared.topology)
+
+
+async def test_all_of_them_begin_with_the_request_of_the_ensemble():
+    texts = set()
+    for name in ("independent_ensemble", "adaptive", "probability_pool", "self_revision", "stance_only", "delphi"):
+        answering = Rounds(*[[0.1, 0.2, 0.9, 0.4, 0.5, 0.6, 0.7]] * 3)
+        await run(made(name), answering)
+        texts |= {(ask.role, ask.role_text) for ask in answering.asks if ask.round == 0}
+    assert len(texts) == 1, "so the first round is shared, and what then differs is coordination"
