@@ -121,7 +121,7 @@ def certificate(reader: Reader, forecast: str) -> Certificate:
 
 
 def _certificate(reader: Reader, forecast: str) -> Certificate:
-    forecast_id = _forecast_id(reader, forecast)
+    forecast_id = forecast_id_of(reader, forecast)
     cells = cells_of(reader, forecast_id)
     if not cells:
         raise CertificateError(f"forecast {forecast_id} belongs to no cell of a study; the ledger is not complete")
@@ -150,7 +150,8 @@ def _search(row: Mapping[str, Any]) -> Search:
     return Search(**{**values, "documents": len(orjson.loads(row["documents"]))})
 
 
-def _forecast_id(reader: Reader, asked: str) -> str:
+def forecast_id_of(reader: Reader, asked: str) -> str:
+    """The id of the forecast that `asked` begins. Raises CertificateError listing candidates where it is not one."""
     columns = "forecast_id, market_id, configuration, replicate FROM forecasts"
     rows = reader.query(f"SELECT {columns} WHERE starts_with(forecast_id, ?) ORDER BY 1 LIMIT 11", [asked]).to_dicts()
     if len(rows) == 1 and len(asked) >= 4:

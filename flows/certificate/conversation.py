@@ -20,7 +20,7 @@ _FORECAST: Final = """
 """
 _CELL: Final = "SELECT market_price, as_of FROM cells WHERE forecast_id = ? ORDER BY study_id = ? DESC LIMIT 1"
 _ESTIMATES: Final = "SELECT * FROM estimates WHERE forecast_id = ? ORDER BY ask"
-_MESSAGES: Final = "SELECT from_ask, to_ask FROM messages WHERE forecast_id = ? ORDER BY ALL"
+_MESSAGES: Final = "SELECT from_ask, to_ask, statistic FROM messages WHERE forecast_id = ? ORDER BY ALL"
 _TOOLS: Final = "SELECT * FROM tool_calls WHERE forecast_id = ? ORDER BY ask, turn, position"
 _CALLS: Final = """
     SELECT c.*, d.request, d.reply, d.served_model, d.payer
@@ -48,11 +48,13 @@ class Ask:
     round: int
     role: str
     shown: list[int]
-    """The asks whose statements it was shown."""
+    """The asks whose statements it was shown, in their own words or in a statistic of them; each once."""
     given: str
     """The text of its first request; empty where the bytes are not stored."""
     answer: dict[str, Any] | None
     turns: list[Turn] = field(default_factory=list)
+    statistics: tuple[str, ...] = ()
+    """What was shown that no agent said, such as a median."""
 
 
 @dataclass(slots=True)
@@ -119,9 +121,10 @@ def conversation(ledger: Reader, forecast_id: str, study_id: str = "") -> Conver
                 agent=call["agent"],
                 round=call["round"],
                 role=call["role"],
-                shown=[source for source, target in messages if target == number],
+                shown=_sources(messages, number),
                 given=_given(request),
                 answer=said.get(number),
+                statistics=_statistics(messages, number),
             )
             system = system or str(request.get("system") or request.get("systemPrompt") or "")
         own = [tool for tool in tools if (tool["ask"], tool["turn"]) == (number, call["turn"])]
@@ -129,9 +132,17 @@ def conversation(ledger: Reader, forecast_id: str, study_id: str = "") -> Conver
         asks[number].turns.append(Turn(call["turn"], _texts(_json(call["reply"])), own, use))
     for number, row in said.items():
         if number not in asks:  # no call was stored for it
-            shown = [source for source, target in messages if target == number]
-            asks[number] = Ask(number, row["agent"], row["round"], row["role"], shown, "", row)
+            shown, made = _sources(messages, number), _statistics(messages, number)
+            asks[number] = Ask(number, row["agent"], row["round"], row["role"], shown, "", row, statistics=made)
     return Conversation(forecast, system, [asks[number] for number in sorted(asks)])
+
+
+def _sources(messages: list[tuple[Any, ...]], ask: int) -> list[int]:
+    return list(dict.fromkeys(source for source, target, _ in messages if target == ask))
+
+
+def _statistics(messages: list[tuple[Any, ...]], ask: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(made for _, target, made in messages if target == ask and made is not None))
 
 
 def _json(text: str | None) -> dict[str, Any]:

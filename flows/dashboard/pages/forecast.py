@@ -9,6 +9,7 @@ from coordeval.flows.certificate.conversation import Ask, Conversation, Turn, co
 from coordeval.flows.dashboard import parts
 from coordeval.flows.dashboard.pages.page import Asked, Page
 from coordeval.flows.dashboard.tags import Component, dcc, html
+from coordeval.flows.dashboard.traced import trace_section
 from coordeval.market_data.errors import CoordevalError
 
 _ITEMS = 200
@@ -41,6 +42,7 @@ def layout(asked: Asked) -> list[Component]:
     return [
         html.H1(f"{row['configuration']}: {answer}"),
         parts.facts(about),
+        *trace_section(found, (study.elements or {}).get(row["configuration"]), dark=asked.dark),
         parts.section(
             "The conversation",
             *_asks(found),

@@ -36,7 +36,8 @@ def run(*arguments: object) -> int:
 @pytest.fixture
 def coordeval(monkeypatch, capsys) -> Callable[..., Ended]:
     """`coordeval("report", "small")`: its exit status and what it said, on lines of 200 columns."""
-    for name in ("main.console", "checks.console", "markets.console", "studies.console", "monitor.console", "ending.errors"):
+    names = ("main.console", "checks.console", "markets.console", "studies.console", "monitor.console", "ending.errors")
+    for name in (*names, "trace.console"):
         monkeypatch.setattr(f"coordeval.flows.cli.{name}.width", 200)
 
     def ended(*arguments: object) -> Ended:

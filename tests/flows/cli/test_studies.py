@@ -178,3 +178,15 @@ def test_the_version_and_completion_are_there(coordeval):
 
     assert coordeval("--version").out == f"coordeval {package.__version__}\n"
     assert "--show-completion" in coordeval("--help").out
+
+
+def test_a_trace_is_asked_by_the_start_of_an_id(coordeval):
+    rows = json.loads(coordeval("forecasts", "lone", "--json").out)
+    asked = next(r for r in rows if r["status"] == "answered" and r["configuration"] == "independent_ensemble")
+    done = coordeval("trace", asked["forecast_id"][:12])
+    assert (done.status, "forecaster 3" in done.out, "Nobody was shown what another said" in done.out) == (0, True, True)
+    told = json.loads(coordeval("trace", asked["forecast_id"], "--json").out)
+    assert [step["role"] for step in told["steps"]][:1] == ["forecaster"]
+    assert told["market_id"] == asked["market_id"]
+    assert "it is a difference of probabilities" in coordeval("trace", asked["forecast_id"], "--tolerance", "2").err
+    assert "there is no forecast 'ffffffff'" in coordeval("trace", "ffffffff").err

@@ -136,3 +136,15 @@ def test_a_cell_of_csv_is_never_a_formula():
     lines = found.splitlines()
     assert all(not line.startswith(("=", "+", "-", "@")) for line in lines)
     assert lines[1].endswith("-1.5")
+
+
+def test_the_page_of_a_forecast_says_who_moved_whom_and_holds_topologies_against_each_other(facts, hostile):
+    page = said(facts, "/forecast", f"?study=seen&forecast={hostile['forecast']}")
+    for words in (
+        "Who saw what, and who moved whom",
+        "moves agent 1",
+        "Declared and recorded topology",
+        "Shown as declared",
+    ):
+        assert words in page, words
+    assert "do not agree" in page or "estimates agree" in page
