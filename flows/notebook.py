@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from coordeval.flows.certificate.certificate import Certificate
 from coordeval.flows.certificate.certificate import certificate as certificate_of
 from coordeval.flows.certificate.conversation import Conversation
 from coordeval.flows.certificate.conversation import conversation as conversation_of
+from coordeval.flows.costs.consent import NOTEBOOK, Door, agreed
 from coordeval.flows.imports.storing import Imported
 from coordeval.flows.imports.storing import import_forecasts as stored_forecasts
 from coordeval.flows.imports.wanted import Wanted
@@ -31,16 +33,30 @@ def _place(ledger: str | Path | None) -> Path:
     return Path(os.environ.get("COORDEVAL_LEDGER", "results/coordeval.duckdb") if ledger is None else ledger)
 
 
-def run(study: str | Path, ledger: str | Path | None = None, *, quiet: bool = True) -> Report:
+def run(
+    study: str | Path,
+    ledger: str | Path | None = None,
+    *,
+    quiet: bool = True,
+    max_usd: Decimal | float | str | None = None,
+    yes: bool = False,
+    unchecked: bool = False,
+) -> Report:
     """Run a study file, or go on with it, without Prefect; returns its report. Works inside a notebook's own event loop.
 
-    Raises CoordevalError for what a person can mend: a key of the study, a model that refuses, a ledger in use. Forecasts
-    that failed are rows of the report, not an exception.
+    A model that costs money is asked only where somebody said what it may cost: `max_usd` (all of the study, in place of its
+    `budget_usd`), a budget in the study file, or `yes=True` for any amount. `unchecked`: also with a model that failed
+    `coordeval check-model`.
+
+    Raises CoordevalError for what a person can mend: a key of the study, a cost that nobody agreed to, a model that refuses,
+    a ledger in use. Forecasts that failed are rows of the report, not an exception.
     """
-    loaded, place = load_study(Path(study)), _place(ledger)
+    changes = {} if max_usd is None else {"budget_usd": str(max_usd)}
+    loaded, place = load_study(Path(study), changes=changes), _place(ledger)
     console = Terminal(quiet=quiet)
 
     def all_of_it() -> None:
+        agreed(loaded, place, console, Door(how=NOTEBOOK, bound_is_yes=True, yes=yes, unchecked=unchecked))
         asyncio.run(run_steps(loaded, place, console, Steps(loaded.study.name)))
 
     _aside(all_of_it)

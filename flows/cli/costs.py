@@ -14,6 +14,7 @@ from coordeval.market_data.errors import CoordevalError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from coordeval.flows.costs.consent import Door
     from coordeval.flows.study.study import LoadedStudy
 
 console = Terminal()
@@ -28,6 +29,9 @@ def quote(
         bool, typer.Option("--count-tokens", help="Ask the server to count some prompts, for free.")
     ] = False,
     at_prices_of: Annotated[str | None, typer.Option(help="A model's id: what the same calls would cost there.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Of a prospective study: so many days of it; else one.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """What a run of the study should take: calls, tokens, dollars and time. Asks no model, unless --pilot says so.
@@ -47,7 +51,7 @@ def quote(
 
         piloted(loaded, ledger, errors if as_json else console, pilot, amount("--yes-up-to", yes_up_to), asker())
     with told(so_far("the quote to be computed"), errors.print):
-        found = quoted(loaded, ledger, at_prices_of=at_prices_of, count_tokens=count_tokens).as_json()
+        found = quoted(loaded, ledger, at_prices_of=at_prices_of, count_tokens=count_tokens, days=days).as_json()
     last = beside(read(ledger), loaded.id) if ledger.is_file() else None
     if as_json:
         print_result({**found, "last_run": last})
@@ -86,6 +90,7 @@ def check_model(
     ledger: LedgerOption = DEFAULT_LEDGER,
     asks: Annotated[int, typer.Option(min=1, max=100, help="Asks of every role.")] = 12,
     max_usd: Annotated[str, typer.Option(help="What it may cost at most, in US dollars.")] = "5",
+    yes: Annotated[bool, typer.Option("--yes", help="Also where no price is known, which --max-usd needs.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Examine a study's model on made-up markets before money is spent: tools, form, cap, the model's name, price.
@@ -99,7 +104,7 @@ def check_model(
 
     loaded = load_study(study)
     limit = amount("--max-usd", max_usd)
-    known = _priced(loaded)
+    known = _priced(loaded, yes)
     with told(so_far("the exam"), errors.print):
         found = examine(loaded, ledger, asks=asks, max_usd=limit if known else None)
     keep(loaded, ledger, found)
@@ -136,18 +141,15 @@ def listed(loaded: "LoadedStudy", ledger: Path, *, dry: bool, as_json: bool) -> 
     return True
 
 
-def _priced(loaded: "LoadedStudy") -> bool:
-    """Whether a limit can be kept; it says so where not."""
+def _priced(loaded: "LoadedStudy", yes: bool) -> bool:
+    """Whether the limit of an exam can be kept. Raises NotAgreed where it cannot, and nobody said yes to that."""
     from coordeval.agents.prices import utc_today
+    from coordeval.flows.costs.consent import agreed_without_limit
     from coordeval.flows.study.wiring import price_book
 
     known = price_book(loaded.study).price(loaded.study.model_name, utc_today(), 1) is not None
     if not known and loaded.money == "paid":
-        errors.print(
-            f"note: the price of {loaded.study.model_name} is not known, so --max-usd cannot be kept",
-            style="yellow",
-            soft_wrap=True,
-        )
+        agreed_without_limit(loaded, yes=yes, ask=asker())
     return known
 
 
@@ -175,18 +177,23 @@ def amount(option: str, said: str | None) -> Decimal | None:
 
 def agreed_to(loaded: "LoadedStudy", ledger: Path, up_to: str | None, *, yes: bool, unchecked: bool) -> bool:
     """Whether a quote was shown, agreed to and stored. Raises NotAgreed, CoordevalError for a model that failed its exam."""
-    limit = amount("--yes-up-to", up_to)
+    amount("--yes-up-to", up_to)  # what is no amount is told in any case
     if loaded.money != "paid":
         return False
     from coordeval.flows.costs.consent import agreed
     from coordeval.flows.costs.kept import keep
 
-    if not unchecked:
-        _refuse_failed(loaded, ledger)
-    found = None if yes else agreed(loaded, ledger, console, up_to=limit, ask=asker())
+    found = agreed(loaded, ledger, console, terminal(up_to, yes=yes, unchecked=unchecked))
     if found is not None:
         keep(found, ledger)
     return found is not None
+
+
+def terminal(up_to: str | None, *, yes: bool, unchecked: bool) -> "Door":
+    """What a command that spends money takes for a yes."""
+    from coordeval.flows.costs.consent import COMMAND, Door
+
+    return Door(how=COMMAND, up_to=amount("--yes-up-to", up_to), ask=asker(), yes=yes, unchecked=unchecked)
 
 
 def print_quoted(ledger: Path, study_id: str) -> None:
@@ -197,13 +204,3 @@ def print_quoted(ledger: Path, study_id: str) -> None:
 
     if (found := beside(read(ledger), study_id)) is not None:
         print_beside(found, console)
-
-
-def _refuse_failed(loaded: "LoadedStudy", ledger: Path) -> None:
-    """Raises CoordevalError where the study's model failed the last exam in this ledger."""
-    if not ledger.is_file():
-        return
-    from coordeval.flows.costs.exam import check_passed
-    from coordeval.ledger import read
-
-    check_passed(loaded, read(ledger))

@@ -12,6 +12,11 @@ from coordeval.flows.terminal import Terminal, print_result, table
 from coordeval.market_data.errors import CoordevalError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from coordeval.flows.costs.quote import Quote
+    from coordeval.flows.prospective.forecasting import Agree
+    from coordeval.flows.study.study import LoadedStudy
     from coordeval.ledger import Reader
 
 console = Terminal()
@@ -25,17 +30,31 @@ NowOption = Annotated[
 
 
 def forecast_open(
-    study: OpenStudy, ledger: LedgerOption = DEFAULT_LEDGER, now: NowOption = None, as_json: JsonOption = False
+    study: OpenStudy,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    now: NowOption = None,
+    max_usd: Annotated[
+        str | None, typer.Option(help="What the study may cost in all its days, in dollars, in place of its budget_usd.")
+    ] = None,
+    yes_up_to: Annotated[str | None, typer.Option(help="USD that today may cost without a question.")] = None,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Also with a model that failed `check-model`.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="No quote and no question: it may cost any amount.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Forecast today's open markets by the study's rule, and commit to the forecasts. Twice on a day is once.
+
+    Of a study that spends money it first shows a quote of the day, and asks before it may cost more than --yes-up-to.
 
     Exit status: 0 all of the day is committed to; 3 forecasts are open, the same command goes on; 1 an error.
     """
     from coordeval.flows.prospective.daily import Incomplete, forecast_day
+    from coordeval.flows.study.study import load_study
 
     at = _moment(study, now)
+    loaded = load_study(study, changes={} if max_usd is None else {"budget_usd": max_usd})
+    agree = _at_terminal(yes_up_to, errors if as_json else console, yes=yes, unchecked=unchecked)
     try:
-        found = forecast_day(study, ledger, now=at, say=_say)
+        found = forecast_day(loaded, ledger, now=at, say=_say, agree=agree)
     except Incomplete as error:
         if as_json:
             print_result(error.opened.as_json())
@@ -51,6 +70,22 @@ def forecast_open(
         console.print(f"  missed: {len(found.missed)} days, the last {found.missed[-1]}", soft_wrap=True)
     if found.root:
         console.print("  publish the root now, where its date is beyond your reach; `coordeval commitment` has it again")
+
+
+def _at_terminal(up_to: str | None, shown: Terminal, *, yes: bool, unchecked: bool) -> "Agree":
+    from coordeval.flows.cli.costs import amount, terminal
+
+    amount("--yes-up-to", up_to)
+
+    def agree(loaded: "LoadedStudy", path: Path, expected: "Callable[[], Quote]") -> None:
+        from coordeval.flows.costs.consent import agreed
+        from coordeval.flows.costs.terminal import dollars
+
+        found = agreed(loaded, path, shown, terminal(up_to, yes=yes, unchecked=unchecked), expected=expected)
+        if found is not None:
+            shown.print(f"quoted at {dollars(found.live.as_json())}; what is paid stands below", soft_wrap=True)
+
+    return agree
 
 
 def resolve(

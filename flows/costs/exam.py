@@ -207,8 +207,8 @@ def keep(loaded: LoadedStudy, ledger: Path, found: dict[str, Any]) -> None:
         open_ledger.write("exams", [row])
 
 
-def check_passed(loaded: LoadedStudy, reader: Reader) -> None:
-    """Raises CoordevalError where the last exam of this model in this setting was failed."""
+def examined(loaded: LoadedStudy, reader: Reader) -> bool:
+    """Whether this model passed its exam in this setting; False: there was none. Raises CoordevalError where it failed."""
     last = reader.query(
         "SELECT passed, content FROM exams WHERE model_key = ? ORDER BY examined_at DESC LIMIT 1", [model_key(loaded)]
     ).to_dicts()
@@ -218,3 +218,4 @@ def check_passed(loaded: LoadedStudy, reader: Reader) -> None:
             f"{loaded.study.model_name} failed its exam: {'; '.join(said)}. Mend that and run "
             "`coordeval check-model` again, or say --unchecked to run all the same"
         )
+    return bool(last)

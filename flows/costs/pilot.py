@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from coordeval.flows.costs.consent import agreed
+from coordeval.flows.costs.consent import PILOT, Door, agreed
 from coordeval.flows.run import guard
 from coordeval.flows.run.gathering import gather
 from coordeval.flows.run.planning import plan, pull
@@ -27,7 +27,8 @@ def piloted(
 
     Raises what `agreed` and a run raise.
     """
-    agreed(loaded, path, console, up_to=up_to, ask=ask, markets=markets)
+    loaded.study.check_backtest()
+    agreed(loaded, path, console, Door(how=PILOT, up_to=up_to, ask=ask), markets=markets)
     stop = Stop()
     with Ledger.open(path, purpose=f"coordeval quote {loaded.study.name}") as ledger:
         evaluation = open_evaluation(loaded, path, ledger)

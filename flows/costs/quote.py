@@ -9,6 +9,8 @@ from typing import Any, Final
 import polars as pl
 
 from coordeval.agents.prices import utc_today
+from coordeval.agents.server_tools import MOST_SEARCHES, WEB_SEARCH
+from coordeval.flows.costs.ahead import on_made_up_markets, picks
 from coordeval.flows.costs.amounts import LEVEL, Amount, predicted, together
 from coordeval.flows.costs.counting import counted
 from coordeval.flows.costs.rehearsal import Rehearsed, rehearsed
@@ -73,6 +75,8 @@ class Quote:
 
     batched: bool
     """Whether the study is set to run in batches."""
+    days: int | None = None
+    """Of a prospective study: how many days of it; None: all that is open, or what is left of one day."""
 
     @property
     def live(self) -> Amount:
@@ -85,7 +89,7 @@ class Quote:
         plain = ("study", "study_id", "money", "model", "priced_as", "priced_on", "source", "simulated", "cells", "open")
         amounts = ("calls", "input_tokens", "output_tokens", "naive", "shared", "cached", "batch", "live", "seconds_live")
         return {
-            **{name: getattr(self, name) for name in (*plain, "markets", "caching", "batched", "waves")},
+            **{name: getattr(self, name) for name in (*plain, "markets", "days", "caching", "batched", "waves")},
             **{name: getattr(self, name).as_json() for name in amounts},
             "level": LEVEL,
             "parts": [part.as_json() for part in self.parts],
@@ -100,12 +104,24 @@ def quote(
     at_prices_of: str | None = None,
     markets: int | None = None,
     count_tokens: bool = False,
+    days: int | None = None,
 ) -> Quote:
     """What a run of the study would take now. Asks no model, and only reads `ledger`. `markets`: of the first so many only.
+
+    Of a prospective study it is what `days` further days take (None: one), or `markets` more of one day, on made-up
+    markets in place of those that are yet to be picked.
 
     `count_tokens`: the study's server counts the tokens of some prompts, which is free of charge.
     `at_prices_of`: another model's prices, for a study that costs nothing itself. Raises what `plan` raises.
     """
+    if days is not None or loaded.study.prospective:
+        many = picks(loaded, days, markets)
+        found = quote(on_made_up_markets(loaded, many), ledger, at_prices_of=at_prices_of, count_tokens=count_tokens)
+        said = (
+            "which markets are picked is known on their day only: this is for made-up ones in their place, whose texts may "
+            "be shorter; evidence that is searched for is not in their prompts"
+        )
+        return replace(found, days=(days or 1) if markets is None else None, notes=[*found.notes, said])
     with rehearsed(loaded, ledger) as rehearsal:
         sample = sample_of(rehearsal)
         if count_tokens:
@@ -149,6 +165,8 @@ def quoted(rehearsal: Rehearsed, sample: Sample, at_prices_of: str | None = None
             f"no call of {study.model_name} by these configurations is stored, so the simulator's stand for them: intervals "
             f"run from a third to {GUESS:g} times, which is a guess; --pilot 3 asks about the first three markets and tells"
         )
+    if guessed and WEB_SEARCH in study.agents.tools:
+        notes.append(f"searches of the provider are not in it: a call makes up to {MOST_SEARCHES}, at a price of their own")
     dearer, without = paid["cached"].mean, paid["plain"].mean
     if caching and loaded.money == "paid" and dearer and without and dearer > 1.005 * without:
         notes.append(

@@ -45,7 +45,7 @@ def rehearsed(loaded: LoadedStudy, ledger: Path) -> Iterator[Rehearsed]:
     """The study's cells as they would be planned now, for the length of a with-block.
 
     Evidence that no run has gathered yet is not there: a study with evidence that never ran is planned without. Raises what
-    `plan` raises, and CoordevalError for a prospective study, whose markets are picked when it runs.
+    `plan` raises, and CoordevalError for a prospective study, whose markets are picked later (`costs.ahead` has others).
     """
     loaded.study.check_backtest()
     stored = read(ledger) if ledger.is_file() else None

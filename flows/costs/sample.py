@@ -13,10 +13,12 @@ import orjson
 import polars as pl
 
 from coordeval.agents.providers.simulated import SimulatedModelSection
+from coordeval.agents.server_tools import SERVER_TOOLS
 from coordeval.flows.costs.rehearsal import Rehearsed
 from coordeval.flows.run.planning import Arm, arms, cell_of, cell_row, study_row, view_row
 from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import Evaluation
+from coordeval.flows.study.sections import BudgetSection
 from coordeval.flows.study.study import LoadedStudy
 from coordeval.flows.study.wiring import build_model
 from coordeval.ledger import Ledger, Reader, read
@@ -101,8 +103,16 @@ async def _simulated(rehearsal: Rehearsed) -> Sample:
     section = loaded.study.model
     if not isinstance(section, SimulatedModelSection):
         section = SimulatedModelSection(provider="simulated", max_tokens=section.max_tokens)
+    tools = tuple(tool for tool in loaded.study.agents.tools if tool not in SERVER_TOOLS)
     study = loaded.study.model_copy(
-        update={"model": section, "budget_usd": None, "replicates": min(2, loaded.study.replicates), "predictions": ()}
+        update={
+            "model": section,
+            "agents": loaded.study.agents.model_copy(update={"tools": tools}),
+            "budget_usd": None,
+            "budget": BudgetSection(),
+            "replicates": min(2, loaded.study.replicates),
+            "predictions": (),
+        }
     )
     views = _spread(rehearsal.views)
     simulated = LoadedStudy(study, loaded.directory)

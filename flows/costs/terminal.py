@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from coordeval.analysis.base.numerals import usd
+from coordeval.analysis.base.numerals import counted, usd
 from coordeval.flows.costs.amounts import LEVEL
 from coordeval.flows.terminal import table
 
@@ -16,9 +16,10 @@ _MONEY = {"simulated": "simulated dollars, which nobody pays", "not paid": "repl
 def print_quote(quote: Mapping[str, Any], console: Console) -> None:
     """`quote`: as `Quote.as_json`, so that a stored one prints the same way."""
     what = _MONEY.get(quote["money"], f"at prices of {quote['priced_on']}")
+    days = "" if quote.get("days") is None else f" in {counted(quote['days'], 'day')}"
     console.print(
         f"{quote['study']}: {quote['open']:,} of {quote['cells']:,} forecasts are to be made, on {quote['markets']:,} "
-        "markets. "
+        f"markets{days}. "
         f"Judged by {quote['source']}; priced as {quote['priced_as']} ({what}); intervals hold {LEVEL:.0%}.",
         soft_wrap=True,
     )

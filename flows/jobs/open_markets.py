@@ -7,7 +7,7 @@ from typing import Any
 from coordeval.flows.jobs.job import Done, Job, Say
 from coordeval.flows.prospective.forecasting import forecast_open
 from coordeval.flows.prospective.resolving import resolve_and_score
-from coordeval.flows.study.study import LoadedStudy
+from coordeval.flows.study.study import LoadedStudy, load_study
 from coordeval.market_data.errors import CoordevalError
 
 
@@ -16,9 +16,14 @@ class DayNotOver(CoordevalError):
 
 
 def forecast(study: Path | None, ledger: Path, *, day: date, now: datetime, say: Say, **options: Any) -> Done:
-    """Picks open markets, forecasts them and commits to the forecasts. Raises DayNotOver where some are not made yet."""
+    """Picks open markets, forecasts them and commits to the forecasts. Raises DayNotOver where some are not made yet.
+
+    A model that costs money is asked only within a bound: `max_usd`, which all of the study may cost, or the study file's.
+    """
     assert study is not None
-    opened = forecast_open(study, ledger, now=now, say=say)
+    bound = options.get("max_usd")
+    loaded = load_study(study, changes={} if bound is None else {"budget_usd": bound})
+    opened = forecast_open(loaded, ledger, now=now, say=say)
     if opened.status == "incomplete":
         raise DayNotOver(f"{opened.words()}; the next wake-up on this day goes on with what is open")
     return Done(said=opened.words())
@@ -41,6 +46,7 @@ FORECAST = Job(
     cron="0 6 * * *",
     of="study",
     catch_up="never",
+    options={"max_usd": None},
     fits=_is_prospective,
 )
 RESOLVE = Job(

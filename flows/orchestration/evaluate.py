@@ -4,6 +4,7 @@ However large the study, a flow has at most 15 tasks: Prefect's bookkeeping per 
 does not depend on it: where Prefect's API is lost on the way, the run goes on and says so.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from prefect.exceptions import TerminationSignal
 from rich.console import Console
 
 from coordeval.analysis.report.page import Report
+from coordeval.flows.costs.consent import FLOW, Door, agreed
 from coordeval.flows.orchestration.server import give_up
 from coordeval.flows.run.ending import End
 from coordeval.flows.run.run import Steps, run_steps
@@ -138,10 +140,14 @@ class _PrefectSteps(Steps):
 async def evaluate(study: str, ledger: str) -> str:
     """Run a study file on a ledger; returns the path of its HTML report ("": none). Both are paths, so it can be deployed.
 
-    Raises NotComplete where cells are open or nothing was answered, so that the flow run is Failed and says why.
+    Raises NotComplete where cells are open or nothing was answered, so that the flow run is Failed and says why; NotAgreed
+    where nobody started it at a terminal, and the study file states no bound on what it may cost.
     """
     seat = _SEAT.get() or _Seat(Terminal(), Stop())
     loaded = load_study(Path(study), changes=seat.changes)
+    if _SEAT.get() is None:  # who has a seat was asked before it began
+        door = Door(how=FLOW, bound_is_yes=True)
+        await asyncio.to_thread(agreed, loaded, Path(ledger), seat.console, door)
     steps = _PrefectSteps(loaded.study.name, seat.console)
     command = f"coordeval run {study} --ledger {ledger}{seat.again}"
     where = seat.workers

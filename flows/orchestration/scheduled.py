@@ -81,14 +81,15 @@ def report(study: str, ledger: str, since: date | None = None) -> State[Any]:
 
 
 @flow(name="forecast-open", retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, persist_result=False)
-def forecast_open(study: str, ledger: str) -> State[Any]:
+def forecast_open(study: str, ledger: str, max_usd: Amount | None = None) -> State[Any]:
     """Forecasts markets that are open now, and commits to the forecasts before their outcome exists.
 
     Args:
         study: The study file, as a path on the machine that runs this.
         ledger: The DuckDB file that holds everything, as a path on that machine.
+        max_usd: What all of the study may cost; a model that costs money needs it, or a budget in the study file.
     """
-    return woken("forecast-open", study, ledger)
+    return woken("forecast-open", study, ledger, options={"max_usd": max_usd})
 
 
 @flow(name="resolve-and-score", retries=RETRIES, retry_delay_seconds=RETRY_SECONDS, persist_result=False)

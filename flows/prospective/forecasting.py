@@ -4,7 +4,7 @@ The past is not forecast. A day on which nobody asked is missed and stays so; wh
 next one has begun, and is committed to as that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from coordeval.agents.messages import Model
+from coordeval.flows.costs.consent import JOB, Door, agreed
+from coordeval.flows.costs.quote import Quote, quote
 from coordeval.flows.prospective.committing import commit
 from coordeval.flows.prospective.ground import (
     Clock,
@@ -40,6 +42,8 @@ from coordeval.ledger import Ledger, Reader, read
 from coordeval.ledger.commitments import day_roots
 from coordeval.market_data.http import Patience
 
+Agree = Callable[[LoadedStudy, Path, Callable[[], Quote]], object]
+"""Of a study, its ledger and what makes the quote of a day: returns once somebody said yes, else raises NotAgreed."""
 State = Literal["complete", "incomplete", "unanswered", "nothing to forecast", "done before"]
 
 
@@ -93,10 +97,12 @@ def forecast_open(
     transport: Any = None,
     stop: Stop | None = None,
     model: Model | None = None,
+    agree: Agree | None = None,
 ) -> Opened:
     """Make the forecasts of the day that `now` lies in, and commit to them. What is there already is not asked again.
 
-    `model` answers in place of the study's own, for test benches.
+    `model` answers in place of the study's own, for test benches. `agree` raises NotAgreed unless somebody says yes to what
+    the day may cost; without it only a bound in the study file does.
 
     `now` must be the present, but for the simulated venue. Raises StudyError, ProspectiveError (a clock that runs back),
     FetchError, DataError, LedgerError; what was stored until then stays, and the same call goes on with it.
@@ -105,6 +111,8 @@ def forecast_open(
     clock = clock_of(rule, now)
     day = clock().astimezone(UTC).date().isoformat()
     with writer(ledger, f"coordeval forecast-open {loaded.study.name}") as opened:
+        if model is None and loaded.money == "paid":
+            _agreed(loaded, opened, day, agree or _by_a_bound(say))
         work = _step(loaded, rule, opened, opened.path, clock, day, say, patience, transport, stop or Stop(), model)
         result: Opened = guard.run(work)
     return result
@@ -179,6 +187,22 @@ async def _made(
     await run_chunks(evaluation, planned.chunks, watch=Watch(on_forecast=counted), store=spending, stop=stop)
 
 
+def _agreed(loaded: LoadedStudy, ledger: Ledger, day: str, agree: Agree) -> None:
+    """Before the day's markets are picked: a day that was refused has picked none."""
+    reader = read(ledger.path)
+    today = next((row for row in day_roots(reader, loaded.id) if row["day"] == day), None)
+    if today is not None and today["root"] is not None:
+        return
+    left = None if today is None else int(reader.query(_LEFT, [loaded.id, day]).item())
+    if left != 0:
+        agree(loaded, ledger.path, lambda: quote(loaded, ledger.path, markets=left))
+
+
+def _by_a_bound(say: Say) -> Agree:
+    door = Door(how=JOB, bound_is_yes=True)
+    return lambda loaded, path, expected: agreed(loaded, path, Said(say), door, expected=expected)
+
+
 class Said:
     """A console of which only the words are wanted."""
 
@@ -238,6 +262,11 @@ def _made_up(reader: Reader, market_ids: Sequence[str]) -> bool:
     return bool(reader.query(sql, [list(market_ids)]).item())
 
 
+_LEFT = """
+    SELECT count(DISTINCT p.market_id) FROM picks p LEFT JOIN cells c USING (study_id, market_id)
+        LEFT JOIN forecasts f USING (forecast_id)
+    WHERE p.study_id = ? AND p.day = ? AND (f.status IS NULL OR (f.status = 'failed' AND f.retryable))
+"""
 _COUNTS = """
     SELECT count(*) FILTER (f.status = 'answered') AS answered, count(*) FILTER (f.status = 'failed') AS failed,
         count(*) FILTER (f.status IS NULL) AS open

@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.cli.conftest import Ended, run
 
-CONSOLES = ("main.console", "costs.console", "models.console", "ending.errors")
+CONSOLES = ("main.console", "costs.console", "models.console", "prospective.console", "ending.errors")
 
 
 @pytest.fixture

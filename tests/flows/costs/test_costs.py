@@ -1,7 +1,6 @@
 """Quotes, consent, the bill, the exam and the reasons for asking, on small studies that really run."""
 
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,11 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from coordeval.agents.prices import PriceBook
 from coordeval.agents.standin import Running, StandIn
 from coordeval.flows.costs.amounts import predicted, together
 from coordeval.flows.costs.bill import SPLITS, _split, _sums, bill
-from coordeval.flows.costs.consent import NotAgreed, agreed, kept_within
 from coordeval.flows.costs.quote import quote
 from coordeval.flows.costs.terminal import COLUMNS
 from coordeval.flows.costs.why import would_ask
@@ -127,42 +124,6 @@ def test_a_cache_pays_where_the_model_caches_so_little(model, turns, cached, why
     ]  # fmt: skip
     rates = Rates(book=PriceBook.bundled(), model=model, on=__import__("datetime").date(2026, 11, 15), tools=())
     assert worth(pl.DataFrame(rows), rates)["cached"].sum() == round(cached), why
-
-
-# --- consent
-
-
-@pytest.mark.parametrize(
-    ("most", "budget", "up_to", "kept", "why"),
-    [
-        (9.0, None, None, False, "nothing was said"),
-        (9.0, None, "5", False, "more than was said"),
-        (9.0, None, "10", True, "within what was said"),
-        (9.0, "5", "5", True, "the budget keeps it there"),
-        (9.0, "6", "5", False, "the budget allows more"),
-        (None, None, "1000", False, "an unknown price is within nothing"),
-        (None, "5", "5", True, "but a budget is kept, or stops the run"),
-        (0.0, None, None, True, "an endpoint of one's own at $0"),
-    ],
-)
-def test_who_has_to_be_asked(most, budget, up_to, kept, why):
-    amounts = (None if said is None else Decimal(said) for said in (budget, up_to))
-    assert kept_within(most, *amounts) is kept, why
-
-
-def test_nothing_is_spent_that_nobody_agreed_to(tmp_path):
-    loaded = load_study(study(tmp_path, "ask", model=PAID, count=1, replicates=1, configurations=["single_agent"]))
-    path, quiet = tmp_path / "l.duckdb", Console(quiet=True)
-    with pytest.raises(NotAgreed, match="there is no terminal to ask at: say --yes-up-to"):
-        agreed(loaded, path, quiet, up_to=None, ask=None)
-    with pytest.raises(NotAgreed, match="nothing was spent"):
-        agreed(loaded, path, quiet, up_to=Decimal("0.001"), ask=lambda question: False)
-    assert agreed(loaded, path, quiet, up_to=None, ask=lambda question: "may cost $" in question) is not None
-    assert not path.exists()
-
-
-def test_a_study_that_costs_nothing_is_never_asked_about(world):
-    assert agreed(load_study(world / "small.toml"), world / "x.duckdb", Console(), up_to=None, ask=None) is None
 
 
 # --- the bill
