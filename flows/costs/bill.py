@@ -2,7 +2,7 @@
 
 Of each call, in whole millionths of a dollar:
 
-    list          its tokens at list price on its day, as if there were no cache and no batch
+    list          its tokens at list price on its day, as if there were no cache and no batch, and its web searches
     cached        what the prompt cache took off it (below 0: writing cost more than reading saved)
     batch         what the batch took off it
     attributed    what its configuration is charged: list - cached - batch
@@ -19,6 +19,7 @@ import polars as pl
 
 from coordeval.agents.messages import Usage
 from coordeval.agents.prices import PriceBook
+from coordeval.flows.costs.searches import searches_of
 from coordeval.flows.costs.terminal import COLUMNS
 from coordeval.ledger import Reader
 
@@ -30,7 +31,7 @@ _CALLS: Final = """
         FROM tool_calls SEMI JOIN own USING (forecast_id) GROUP BY ALL
     )
     SELECT o.configuration, k.role, k.round, coalesce(u.tool, '(an answer)') AS tool, d.served_model, d.model, d.created_at,
-        {batch} AS batch, k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens,
+        {batch} AS batch, {searches} AS searches, k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens,
         k.attributed_micro_usd, k.paid_micro_usd
     FROM calls k JOIN own o USING (forecast_id) LEFT JOIN used u USING (forecast_id, ask, turn)
     LEFT JOIN draws d USING (draw_id)
@@ -78,7 +79,8 @@ def priced(reader: Reader, study_id: str, book: PriceBook) -> pl.DataFrame:
     """One row per call with COLUMNS in micro-dollars."""
     columns = set(reader.query("SELECT column_name FROM duckdb_columns() WHERE table_name = 'draws'")["column_name"])
     batch = "d.batch_id IS NOT NULL" if "batch_id" in columns else "FALSE"
-    calls = reader.query(_CALLS.replace("{batch}", batch), {"study": study_id})
+    searches = searches_of(reader.study(study_id).content["agents"]["tools"])
+    calls = reader.query(_CALLS.format(batch=batch, searches=searches), {"study": study_id})
     rows = [_split(row, book) for row in calls.iter_rows(named=True)]
     names = ("list_micro_usd", "cached_micro_usd", "batch_micro_usd")
     return calls.with_columns(pl.Series(name, [row[i] for row in rows], dtype=pl.Int64) for i, name in enumerate(names))
@@ -94,8 +96,9 @@ def _split(row: Mapping[str, Any], book: PriceBook) -> tuple[int | None, int | N
         output_tokens=row["output_tokens"],
         cache_write_5m_tokens=row["cache_write_tokens"],
         cache_read_tokens=row["cache_read_tokens"],
+        web_searches=row["searches"],
     )
-    plain = Usage(input_tokens=usage.total_input_tokens, output_tokens=usage.output_tokens)
+    plain = Usage(input_tokens=usage.total_input_tokens, output_tokens=usage.output_tokens, web_searches=usage.web_searches)
     if plain == usage and not row["batch"]:
         return attributed, 0, 0
     at = row["created_at"].astimezone(UTC).date()

@@ -15,6 +15,7 @@ import polars as pl
 from coordeval.agents.providers.simulated import SimulatedModelSection
 from coordeval.agents.server_tools import SERVER_TOOLS
 from coordeval.flows.costs.rehearsal import Rehearsed
+from coordeval.flows.costs.searches import searches_of
 from coordeval.flows.run.planning import Arm, arms, cell_of, cell_row, study_row, view_row
 from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import Evaluation
@@ -37,7 +38,8 @@ Kind = Literal["stored", "simulated"]
 _CALLS = """
     WITH picked AS (SELECT DISTINCT market_id FROM cells WHERE study_id = $study ORDER BY hash(market_id) LIMIT $most)
     SELECT c.market_id, c.replicate, c.configuration, k.forecast_id, k.ask, k.turn, k.role, k.round, k.draw_id,
-        k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens, k.seconds, k.attributed_micro_usd
+        k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens, k.seconds, k.attributed_micro_usd,
+        {searches} AS searches
     FROM (FROM cells WHERE study_id = $study) c SEMI JOIN picked USING (market_id) JOIN calls k USING (forecast_id)
     ORDER BY ALL
 """
@@ -80,7 +82,8 @@ def _stored(reader: Reader, loaded: LoadedStudy) -> Sample | None:
         rows = reader.query(_CELLS, [study_id]).to_dicts()
         alike = {row["configuration"]: row["markets"] for row in rows if _alike(wanted.get(row["configuration"]), row)}
         if alike.keys() >= wanted.keys() and min(alike.values(), default=0) >= ENOUGH:
-            calls = reader.query(_CALLS, {"study": study_id, "most": MOST}).filter(
+            query = _CALLS.format(searches=searches_of(loaded.study.agents.tools))
+            calls = reader.query(query, {"study": study_id, "most": MOST}).filter(
                 pl.col("configuration").is_in(list(wanted))
             )
             markets = calls["market_id"].n_unique()
@@ -136,7 +139,7 @@ async def _simulated(rehearsal: Rehearsed) -> Sample:
         if cells:
             await run_chunks(evaluation, [cells])
     reader = read(path)
-    calls = reader.query(_CALLS, {"study": simulated.id, "most": MOST})
+    calls = reader.query(_CALLS.format(searches=searches_of(tools)), {"study": simulated.id, "most": MOST})
     requests = tuple(reader.query(_REQUESTS, [COUNTED]).rows())
     what = f"the embedded simulator on {len(views)} of the study's markets"
     return Sample(calls=calls, markets=len(views), kind="simulated", source=what, requests=requests)

@@ -54,7 +54,7 @@ def worth(calls: pl.DataFrame, rates: Rates) -> pl.DataFrame:
     least, scaffold = least_cached(rates.model), rates.scaffold
     columns: dict[str, list[int | None]] = {way: [] for way in WAYS}
     for row in ordered.iter_rows(named=True):
-        plain = Usage(input_tokens=row["total"], output_tokens=row["output_tokens"])
+        plain = Usage(input_tokens=row["total"], output_tokens=row["output_tokens"], web_searches=row["searches"])
         cached = _told(row) if told else _cached(row, least, scaffold)
         columns["plain"].append(rates.book.micro_usd(rates.model, plain, rates.on))
         columns["cached"].append(rates.book.micro_usd(rates.model, cached, rates.on))
@@ -68,13 +68,20 @@ def _told(row: Mapping[str, Any]) -> Usage:
         output_tokens=row["output_tokens"],
         cache_write_5m_tokens=row["cache_write_tokens"],
         cache_read_tokens=row["cache_read_tokens"],
+        web_searches=row["searches"],
     )
 
 
 def _cached(row: Mapping[str, Any], least: int | None, scaffold: int) -> Usage:
-    total, before, output = row["total"], row["before"], row["output_tokens"]
+    total, before, output, searches = row["total"], row["before"], row["output_tokens"], row["searches"]
     if least is None or total < least:
-        return Usage(input_tokens=total, output_tokens=output)
+        return Usage(input_tokens=total, output_tokens=output, web_searches=searches)
     read = before if before >= least else scaffold if scaffold >= least else 0
     read = min(read, total)
-    return Usage(input_tokens=0, output_tokens=output, cache_write_5m_tokens=total - read, cache_read_tokens=read)
+    return Usage(
+        input_tokens=0,
+        output_tokens=output,
+        cache_write_5m_tokens=total - read,
+        cache_read_tokens=read,
+        web_searches=searches,
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coordeval.agents.prices import PriceBook
 from coordeval.agents.standin import Running, StandIn
 from coordeval.flows.costs.amounts import predicted, together
-from coordeval.flows.costs.bill import SPLITS, _split, _sums, bill
+from coordeval.flows.costs.bill import SPLITS, _split, _sums, bill, priced
 from coordeval.flows.costs.quote import quote
 from coordeval.flows.costs.terminal import COLUMNS
 from coordeval.flows.costs.why import would_ask
@@ -119,7 +119,7 @@ def test_one_market_says_nothing_about_how_markets_differ():
 def test_a_cache_pays_where_the_model_caches_so_little(model, turns, cached, why):
     rows = [
         {"forecast_id": "f", "ask": 0, "turn": i, "input_tokens": n, "output_tokens": 0, "cache_read_tokens": 0,
-         "cache_write_tokens": 0}
+         "cache_write_tokens": 0, "searches": 0}
         for i, n in enumerate(turns)
     ]  # fmt: skip
     rates = Rates(book=PriceBook.bundled(), model=model, on=__import__("datetime").date(2026, 11, 15), tools=())
@@ -152,24 +152,51 @@ def test_every_split_adds_up_to_the_micro_dollar(rows):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.tuples(*[st.integers(0, 200_000)] * 4), st.booleans())
-def test_list_less_cache_less_batch_is_what_was_charged(tokens, batch):
+@given(st.tuples(*[st.integers(0, 200_000)] * 4), st.booleans(), st.integers(0, 5))
+def test_list_less_cache_less_batch_is_what_was_charged(tokens, batch, searches):
     from datetime import UTC, datetime
 
     from coordeval.agents.messages import Usage
 
     at = datetime(2026, 11, 15, tzinfo=UTC)
     plain, written, read_, out = tokens
-    usage = Usage(input_tokens=plain, output_tokens=out, cache_write_5m_tokens=written, cache_read_tokens=read_)
+    own = {"input_tokens": plain, "output_tokens": out, "cache_write_5m_tokens": written, "cache_read_tokens": read_}
+    usage = Usage(**own, web_searches=searches)
     book = PriceBook.bundled()
     charged = book.micro_usd("claude-opus-4-6", usage, at.date(), batch=batch)
     row = {
         "attributed_micro_usd": charged, "input_tokens": plain, "output_tokens": out, "cache_write_tokens": written,
         "cache_read_tokens": read_, "batch": batch, "created_at": at, "served_model": "claude-opus-4-6", "model": "x",
+        "searches": searches,
     }  # fmt: skip
     listed, cached, batched = _split(row, book)
     assert listed - cached - batched == charged
     assert batched >= 0
+    without = book.micro_usd("claude-opus-4-6", Usage(**own), at.date(), batch=batch)
+    assert (listed, cached, batched) == tuple(
+        part + fee for part, fee in zip(_split({**row, "searches": 0, "attributed_micro_usd": without}, book),
+                                        (charged - without, 0, 0), strict=True)
+    ), "a search is at list price: neither a cache nor a batch takes anything off it"  # fmt: skip
+
+
+def test_searches_of_a_stored_study_are_billed_at_list_price(world, tmp_path):
+    """A study whose replies say that the provider searched: its bill holds the fee, and nothing of it is a discount."""
+    import shutil
+
+    from coordeval.ledger.database import connected
+
+    path = tmp_path / "l.duckdb"
+    shutil.copy(world / "l.duckdb", path)
+    study_id = load_study(world / "small.toml").id
+    with connected(path) as con:
+        con.execute("""UPDATE studies SET content = replace(content, '"tools":[', '"tools":["web_search",')""")
+        con.execute("""UPDATE draws SET model = 'claude-opus-4-6', served_model = 'claude-opus-4-6',
+            reply = replace(reply, '"usage":{', '"usage":{"web_searches":2,')""")
+        con.execute("UPDATE calls SET cache_read_tokens = 10, attributed_micro_usd = 30000")
+    calls = priced(read(path), study_id, PriceBook.bundled())
+    assert set(calls["searches"]) == {2}
+    assert (calls["list_micro_usd"] > 20_000).all(), "two searches are two cents"
+    assert (calls["list_micro_usd"] - calls["cached_micro_usd"] - calls["batch_micro_usd"] == 30_000).all()
 
 
 def test_the_bill_of_a_run_is_the_sum_of_its_calls(world, coordeval):
