@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import anthropic
 import httpx2
@@ -167,6 +168,15 @@ class AnthropicModel(EndpointModel):
         if found is None:
             raise CoordevalError(f"{self._url} counts no tokens: it answered {counted.text[:80]!r}")
         return found
+
+    async def told(self) -> Mapping[str, Any]:
+        """What the endpoint says of this model and of what it takes; empty where it says nothing. Costs nothing."""
+        try:
+            response = await self._client.get(f"/v1/models/{quote(self._model_id, safe='')}", cast_to=httpx2.Response)
+            found = response.json()
+        except (anthropic.APIError, ValueError):  # a gateway that lists no models
+            return {}
+        return found if isinstance(found, Mapping) else {}
 
     def _said(self, error: Any) -> tuple[str, str, str]:
         return str(error.type or ""), str(error.api_message or ""), str(error.error_code or "")

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,6 +12,9 @@ from coordeval.market_data.errors import CoordevalError
 
 RANDOMNESS = frozenset({"temperature", "top_p", "top_k"})
 """Parameters that newer models no longer take."""
+
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+"""Every level of effort that the Messages API knows; a model may take some of them, or none."""
 
 _SCAFFOLD = frozenset({"model", "max_tokens", "system", "messages", "tools", "stream", "cache_control"})
 """Parts of a request that other settings of the study, or the model itself, decide."""
@@ -64,6 +68,8 @@ def listed() -> list[dict[str, Any]]:
             "temperature": bool(known.get("sampling")),
             "least_cached_tokens": known.get("least_cached"),
             "thinking": known.get("thinking"),
+            "effort": known.get("effort"),
+            "strict": known.get("strict"),
         }
         for model, known in _models().items()
     ]
@@ -78,6 +84,7 @@ def check_sampling(model: str, sampling: Mapping[str, Any]) -> list[str]:
             f"remove it from [model.sampling]"
         )
     _check_thinking(model, sampling.get("thinking"))
+    _check_effort(model, sampling)
     given = sorted(RANDOMNESS & sampling.keys())
     if not given:
         return []
@@ -105,6 +112,77 @@ def _check_thinking(model: str, thinking: Any) -> None:
         raise SamplingError(
             f"model.sampling.thinking.type = {kind!r}: {model} takes {' or '.join(kinds)} only; set it so, or take it out"
         )
+
+
+def effort_of(sampling: Mapping[str, Any]) -> Any:
+    """The level of effort that a study asks for; None: it asks for none."""
+    config = sampling.get("output_config")
+    return config.get("effort") if isinstance(config, Mapping) else None
+
+
+def _check_effort(model: str, sampling: Mapping[str, Any]) -> None:
+    level = effort_of(sampling)
+    if level is None:
+        return
+    key = f"model.sampling.output_config.effort = {level!r}"
+    if level not in EFFORTS:
+        raise SamplingError(f"{key}: it must be one of {', '.join(EFFORTS)}")
+    levels = _models().get(base_id(model), {}).get("effort")
+    if levels is not None and level not in levels:
+        takes = f"{model} takes {', '.join(levels)}" if levels else f"{model} takes no effort"
+        raise SamplingError(f"{key}: {takes}; set it so, take it out, or choose another model (`coordeval models --json`)")
+
+
+def check_strict(model: str, strict: bool) -> list[str]:
+    """Warnings about answers that the server is to hold to their schema."""
+    if not strict or _models().get(base_id(model), {}).get("strict"):
+        return []
+    return [
+        f"model.strict = true: it is not known whether {model} takes strict tools; where it does not, the endpoint refuses "
+        "every call (which costs nothing), and `coordeval check-model` tells"
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a study asks of its model beside text."""
+
+    sampling: Mapping[str, Any]
+    strict: bool = False
+    batch: bool = False
+    searches: bool = False
+    max_tokens: int = 1
+
+
+def untaken(told: Mapping[str, Any], wanted: Wanted) -> list[str]:
+    """Of what a study asks, all that the endpoint says of its model that it does not take, in words of the study file.
+
+    `told`: what GET /v1/models/ID answers. What it leaves unsaid counts as taken.
+    """
+
+    def no(*path: str) -> bool:
+        value: Any = told.get("capabilities")
+        for part in (*path, "supported"):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value is False
+
+    found = []
+    level, thinking = effort_of(wanted.sampling), wanted.sampling.get("thinking")
+    kind = thinking.get("type") if isinstance(thinking, Mapping) else None
+    if level is not None and (no("effort") or no("effort", str(level))):
+        found.append(f"model.sampling.output_config.effort = {level!r}")
+    if kind is not None and no("thinking", "types", str(kind)):
+        found.append(f"model.sampling.thinking.type = {kind!r}")
+    if wanted.strict and no("structured_outputs"):
+        found.append("model.strict = true")
+    if wanted.batch and no("batch"):
+        found.append("run.batch = true")
+    if wanted.searches and (no("server_tools") or no("server_tools", "web_search")):
+        found.append("web_search in agents.tools")
+    most = told.get("max_tokens")
+    if type(most) is int and wanted.max_tokens > most:
+        found.append(f"model.max_tokens = {wanted.max_tokens} (at most {most})")
+    return found
 
 
 def _check_temperature(model: str, value: Any, sampling: Mapping[str, Any]) -> None:

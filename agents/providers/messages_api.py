@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from coordeval.agents.capabilities import check_sampling
+from coordeval.agents.capabilities import check_sampling, check_strict
 from coordeval.agents.messages import Model
 from coordeval.agents.providers.base import Around, ModelSettings, Money
 
@@ -29,7 +29,7 @@ class AnthropicModelSection(ModelSettings):
         return ("ANTHROPIC_API_KEY",)
 
     def check(self) -> list[str]:
-        return check_sampling(self.id, self.sampling)
+        return check_sampling(self.id, self.sampling) + check_strict(self.id, self.strict)
 
 
 class MessagesApi:

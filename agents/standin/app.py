@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from coordeval.agents.capabilities import EFFORTS, base_id, listed
 from coordeval.agents.standin.answers import Answer, Forecaster, Json, error
 from coordeval.agents.standin.batches import Batches
 from coordeval.agents.standin.checks import BATCH, COUNT, MESSAGE, refusal
@@ -135,7 +136,13 @@ def _parsed(content: bytes) -> Any:
 
 
 def _model(id_: str) -> Answer:
-    return Answer(body={"id": id_, "type": "model", "display_name": id_, "created_at": "2026-01-01T00:00:00Z"})
+    """What it takes is what the table of known models says; of the others it says nothing."""
+    known = next((row for row in listed() if row["id"] == base_id(id_)), None)
+    told: Json = {"id": id_, "type": "model", "display_name": id_, "created_at": "2026-01-01T00:00:00Z"}
+    if known is not None and known["effort"] is not None:
+        levels = {level: {"supported": level in known["effort"]} for level in EFFORTS}
+        told["capabilities"] = {"effort": {"supported": bool(known["effort"]), **levels}}
+    return Answer(body=told)
 
 
 async def _half(content: bytes) -> Any:

@@ -65,7 +65,7 @@ def described(model: str | None = None) -> dict[str, Any]:
             raise CoordevalError(choose("model", model, ids))
         ids = [name]
     registry = load()
-    unknown = {"temperature": None, "least_cached_tokens": None, "thinking": None}
+    unknown = dict.fromkeys(("temperature", "least_cached_tokens", "thinking", "effort", "strict"))
     return {
         "providers": [
             {

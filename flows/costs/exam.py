@@ -11,11 +11,12 @@ from typing import Any, Final
 import orjson
 
 from coordeval.agents.budget import EXHAUSTED, Budgeted
-from coordeval.agents.capabilities import base_id
+from coordeval.agents.capabilities import Wanted, base_id, untaken
 from coordeval.agents.cell import AskFailed, Settings
 from coordeval.agents.messages import Model, Reply, Request, Slot, content_hash
 from coordeval.agents.pacing import Paced
 from coordeval.agents.providers import Around
+from coordeval.agents.server_tools import WEB_SEARCH
 from coordeval.flows.costs.asks import Question, agents_of, questions
 from coordeval.flows.run.planning import arms
 from coordeval.flows.study.evaluation import data_directory
@@ -93,7 +94,10 @@ async def _examine(loaded: LoadedStudy, ledger: Path, asks: int, max_usd: Decima
         tries=2,
     )
     settings = {arm.label: arm.settings for arm in described}
+    told: Mapping[str, Any] = {}
     try:
+        if hasattr(inner, "told"):
+            told = await inner.told()
         rows = await asyncio.gather(
             *(_one(paced, settings, question, i) for role in asked.values() for i, question in enumerate(role))
         )
@@ -102,7 +106,7 @@ async def _examine(loaded: LoadedStudy, ledger: Path, asks: int, max_usd: Decima
             await close()
     left_out = [row for row in rows if row["failure"].startswith(EXHAUSTED)]
     rows = [row for row in rows if not row["failure"].startswith(EXHAUSTED)]
-    findings = _findings(loaded, rows, noting.replies)
+    findings = [*_stated(loaded, told), *_findings(loaded, rows, noting.replies)]
     costs = [reply.micro_usd for _, reply in noting.replies]
     return {
         "model": study.model_name,
@@ -151,6 +155,27 @@ def _roles(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "first_failure": failures[0] if failures else None,
             }
         )
+    return found
+
+
+def _stated(loaded: LoadedStudy, told: Mapping[str, Any]) -> list[Finding]:
+    """What the endpoint itself says of the model, where it does."""
+    study = loaded.study
+    if not told.get("capabilities"):
+        return []
+    wanted = Wanted(
+        sampling=study.model.sampling_parameters,
+        strict=study.settings().strict,
+        batch=study.run.batch,
+        searches=WEB_SEARCH in study.agents.tools,
+        max_tokens=study.model.max_tokens,
+    )
+    lacking = untaken(told, wanted)
+    says = f"by its own word it does not take {', '.join(lacking)}" if lacking else "by its own word"
+    found = [Finding("it takes what the study asks", not lacking, says)]
+    if told.get("lifecycle") in ("deprecated", "retired"):
+        ends = str(told.get("retires_at") or "")[:10]
+        found.append(Finding("it stays", False, f"it is {told['lifecycle']}{ends and f', until {ends}'}", fatal=False))
     return found
 
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from coordeval.agents.capabilities import SamplingError, base_id, check_sampling, least_cached, randomness_version
+from coordeval.agents.capabilities import (
+    SamplingError,
+    Wanted,
+    base_id,
+    check_sampling,
+    check_strict,
+    least_cached,
+    randomness_version,
+    untaken,
+)
 
 ABLE, UNABLE = "claude-opus-4-6", "claude-opus-4-7"
 
@@ -80,3 +89,68 @@ def test_a_model_that_always_thinks_is_not_told_otherwise():
 @pytest.mark.parametrize(("model", "least"), [("claude-opus-4-6", 4096), ("claude-haiku-4-5-20251001", 4096), ("x", None)])
 def test_the_least_that_a_model_caches_is_known_or_not(model, least):
     assert least_cached(model) == least
+
+
+@pytest.mark.parametrize(
+    ("model", "level", "says"),
+    [
+        ("claude-opus-4-6", "max", ""),
+        ("claude-opus-4-6", "xhigh", "takes low, medium, high, max"),
+        ("claude-opus-4-5-20251101", "max", "takes low, medium, high;"),
+        ("claude-haiku-4-5", "low", "takes no effort"),
+        ("claude-opus-5-5", "xhigh", ""),
+        ("some-model", "low", ""),
+        ("some-model", "extreme", "it must be one of low, medium, high, xhigh, max"),
+        ("some-model", ["low"], "it must be one of"),
+    ],
+)
+def test_an_effort_that_a_model_does_not_take_is_refused_before_anything_is_asked(model, level, says):
+    sampling = {"output_config": {"effort": level}}
+    if not says:
+        assert check_sampling(model, sampling) == []
+        return
+    with pytest.raises(SamplingError) as error:
+        check_sampling(model, sampling)
+    assert says in str(error.value)
+
+
+def test_strict_tools_of_a_model_that_is_not_known_to_take_them_are_said():
+    assert (check_strict("claude-opus-4-6", True), check_strict("qwen", False)) == ([], [])
+    [warning] = check_strict("qwen", True)
+    assert "it is not known whether qwen takes strict tools" in warning
+
+
+ASKS = Wanted(
+    sampling={"output_config": {"effort": "max"}, "thinking": {"type": "enabled"}},
+    strict=True,
+    batch=True,
+    searches=True,
+    max_tokens=9000,
+)
+NO, YES = {"supported": False}, {"supported": True}
+
+
+@pytest.mark.parametrize(
+    ("told", "lacking", "why"),
+    [
+        ({}, [], "what is not said is taken"),
+        ({"capabilities": "none of your business", "max_tokens": "many"}, [], "nor is nonsense a refusal"),
+        ({"capabilities": {"effort": NO}}, ["effort = 'max'"], "no effort at all"),
+        ({"capabilities": {"effort": {**YES, "max": NO, "high": YES}}}, ["effort = 'max'"], "not that level"),
+        ({"capabilities": {"thinking": {**YES, "types": {"enabled": NO}}}}, ["thinking.type = 'enabled'"], "not that kind"),
+        ({"capabilities": {"structured_outputs": NO, "batch": NO}}, ["strict = true", "batch = true"], "two at once"),
+        ({"capabilities": {"server_tools": {**YES, "web_search": NO}}}, ["web_search"], "one of the server tools"),
+        ({"max_tokens": 8192}, ["max_tokens = 9000 (at most 8192)"], "a longer answer than it can give"),
+    ],
+)  # fmt: skip
+def test_what_an_endpoint_says_that_its_model_does_not_take_is_named(told, lacking, why):
+    found = untaken(told, ASKS)
+    assert len(found) == len(lacking), why
+    assert all(words in said for words, said in zip(lacking, found, strict=True)), why
+
+
+def test_the_keys_are_those_of_the_sdks_own_type():
+    from anthropic.types import ModelCapabilities
+
+    one = {"effort", "thinking", "structured_outputs", "batch", "server_tools"}
+    assert one <= ModelCapabilities.model_fields.keys()

@@ -269,7 +269,11 @@ def test_a_live_run_is_examined_quoted_agreed_to_and_held_against_its_quote(tmp_
         assert "there is no terminal to ask at" in refused.err
         assert server.seen == []
         exam = coordeval("check-model", file, "--asks", 2, "--json", "--ledger", path)
-        assert (exam.status, json.loads(exam.out)["passed"]) == (0, True)
+        found = json.loads(exam.out)
+        assert (exam.status, found["passed"]) == (0, True)
+        assert found["findings"][0] == {
+            "what": "it takes what the study asks", "held": True, "says": "by its own word", "fatal": True
+        }  # fmt: skip
         told = json.loads(coordeval("quote", file, "--count-tokens", "--json", "--ledger", path).out)
         assert "its prompts counted by the server" in told["source"]
         pilot = coordeval("quote", file, "--pilot", 1, "--yes-up-to", 50, "--json", "--ledger", path)
