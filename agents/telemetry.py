@@ -1,13 +1,16 @@
 """What a run does, as spans of OpenTelemetry: study → cell → round → call → tool, by the GenAI semantic conventions.
 
+And what its agents did together, as metrics, by configuration and round.
+
 Off until `tracing` is entered, and then it costs a few microseconds a call. A span holds names, counts and ids: no prompt,
 no reply, no text of a market. https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from opentelemetry.metrics import Meter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from coordeval.agents.messages import Reply, Request
@@ -154,6 +157,54 @@ def tool(*, forecast_id: str, round_: int, name: str) -> Iterator[None]:
             yield
     finally:
         span.end()
+
+
+SPREADS: Mapping[str, tuple[str, str]] = {
+    "spread": ("1", "Highest minus lowest estimate of a round"),
+    "agreement": ("1", "Share of estimates of a round close to their median"),
+    "movement": ("1", "Mean size of a revision, in probability"),
+    "influence": ("1", "Share of the way that agents went to the estimates that they were shown"),
+}
+"""Histograms: column of the telemetry -> unit and meaning."""
+COUNTS: Mapping[str, tuple[str, str]] = {
+    "asks": ("{ask}", "Asks put to agents"),
+    "failed_asks": ("{ask}", "Asks without a valid answer"),
+    "messages": ("{message}", "Words of others that agents were shown"),
+    "contradictions": ("{pair}", "Pairs of estimates on different sides of even odds"),
+    "flips": ("{agent}", "Agents that changed sides"),
+    "tool_calls": ("{call}", "Tool calls"),
+    "useless_tool_calls": ("{call}", "Tool results that were empty, errors or repeated"),
+    "input_tokens": ("{token}", "Tokens read, cached ones included"),
+    "output_tokens": ("{token}", "Tokens written"),
+}
+"""Counters: column of the telemetry -> unit and meaning."""
+_SHARES = [0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+
+
+def measure(meter: Meter, rows: Iterable[Mapping[str, Any]], *, study: str, study_id: str) -> None:
+    """Rows of one forecast and round each (columns of SPREADS and COUNTS, configuration and round) as metrics.
+
+    Their names begin with `coordeval.coordination.`; what is null is not recorded.
+    """
+    named = {"coordeval.study": study, "coordeval.study_id": study_id}
+    prefix = "coordeval.coordination."
+    spreads = {
+        name: meter.create_histogram(
+            prefix + name, unit=unit, description=about, explicit_bucket_boundaries_advisory=_SHARES
+        )
+        for name, (unit, about) in SPREADS.items()
+    }
+    counts = {
+        name: meter.create_counter(prefix + name, unit=unit, description=about) for name, (unit, about) in COUNTS.items()
+    }
+    for row in rows:
+        at = named | {"coordeval.configuration": row["configuration"], "coordeval.round": row["round"]}
+        for name, histogram in spreads.items():
+            if row[name] is not None:
+                histogram.record(row[name], at)
+        for name, counter in counts.items():
+            if row[name] is not None:
+                counter.add(row[name], at)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ NAMES = (
     "published",
     "pull",
     "resampling",
+    "talk",
     "window",
     "work_pool",
     "workers",

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
         Statistic,
         peers,
     )
-    from coordeval.flows.notebook import certificate, conversation, import_dataset, import_forecasts, report, run
+    from coordeval.flows.notebook import (
+        certificate,
+        conversation,
+        import_dataset,
+        import_forecasts,
+        report,
+        run,
+        telemetry,
+        trace,
+    )
     from coordeval.ledger import read
     from coordeval.market_data.errors import CoordevalError
 
@@ -49,6 +58,8 @@ __all__ = [
     "read",
     "report",
     "run",
+    "telemetry",
+    "trace",
 ]
 
 _HOME = {
@@ -56,7 +67,8 @@ _HOME = {
     "Report": "analysis.report.page",
     "read": "ledger",
     **dict.fromkeys(
-        ("certificate", "conversation", "import_dataset", "import_forecasts", "report", "run"), "flows.notebook"
+        ("certificate", "conversation", "import_dataset", "import_forecasts", "report", "run", "telemetry", "trace"),
+        "flows.notebook",
     ),
 }
 

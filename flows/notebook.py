@@ -8,19 +8,25 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+import polars as pl
+
 from coordeval.analysis.base.frames import Policy
 from coordeval.analysis.report.page import Report
 from coordeval.flows.certificate.certificate import Certificate
 from coordeval.flows.certificate.certificate import certificate as certificate_of
 from coordeval.flows.certificate.conversation import Conversation
 from coordeval.flows.certificate.conversation import conversation as conversation_of
+from coordeval.flows.certificate.trace import Trace
+from coordeval.flows.certificate.trace import trace as trace_of
 from coordeval.flows.costs.consent import NOTEBOOK, Door, agreed
 from coordeval.flows.imports.storing import Imported
 from coordeval.flows.imports.storing import import_forecasts as stored_forecasts
 from coordeval.flows.imports.wanted import Wanted
 from coordeval.flows.markets.importing import import_dataset as imported
+from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.run import Steps, run_steps
 from coordeval.flows.run.scoring import score
+from coordeval.flows.study.stored import chosen
 from coordeval.flows.study.study import load_study
 from coordeval.flows.terminal import Terminal
 from coordeval.ledger import read
@@ -99,6 +105,21 @@ def report(
 def conversation(ledger: str | Path, forecast: str) -> Conversation:
     """What was said on the way to one forecast, ask by ask, by the forecast's id."""
     return conversation_of(read(ledger), forecast)
+
+
+def telemetry(ledger: str | Path | None = None, study: str | None = None) -> pl.DataFrame:
+    """What the agents of a stored study did together: a row per forecast and round; None: the study that was used last.
+
+    Its columns (spread, movement, influence, agreement, contradictions, useless tool calls, tokens and so on) are those of
+    `coordeval.analysis.talk.telemetry.TELEMETRY`, where each is defined.
+    """
+    with read(_place(ledger)).moment() as reader:
+        return telemetry_of(reader, chosen(reader, study))
+
+
+def trace(ledger: str | Path, forecast: str) -> Trace:
+    """Who saw what, who moved whom and where agreement was kept, of one forecast, by the start of its id."""
+    return trace_of(read(ledger), forecast)
 
 
 def certificate(ledger: str | Path, forecast: str) -> Certificate:

@@ -28,7 +28,7 @@ from coordeval.flows.cli.runs import runs
 from coordeval.flows.cli.selftest import app as selftest_app
 from coordeval.flows.cli.serve import deploy, serve
 from coordeval.flows.cli.studies import forecasts, studies
-from coordeval.flows.cli.trace import trace
+from coordeval.flows.cli.trace import telemetry, trace
 from coordeval.flows.cli.wake import wake
 from coordeval.flows.terminal import Terminal, plain_streams, print_json, print_result, silence
 from coordeval.market_data.errors import CoordevalError
@@ -325,6 +325,7 @@ app.command()(certificate)
 app.command()(control)
 app.command()(leaks)
 app.command()(trace)
+app.command()(telemetry)
 
 
 @app.command()

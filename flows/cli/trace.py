@@ -1,10 +1,11 @@
-"""`coordeval trace`: what coordination did on the way to one forecast."""
+"""`coordeval trace` and `coordeval telemetry`: what agents did together, on the way to one forecast and in a whole study."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
+from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, StudyArgument
 from coordeval.flows.terminal import Terminal, print_result
 
 console = Terminal()
@@ -36,3 +37,56 @@ def trace(
         print_trace(found, console)
     if found.undeclared:
         raise typer.Exit(1)
+
+
+_SHOWN = (
+    ("spread", 3),
+    ("agreement", 2),
+    ("movement", 3),
+    ("influence", 2),
+    ("contradictions", 2),
+    ("flips", 2),
+    ("tool_calls", 1),
+    ("useless_tool_calls", 1),
+    ("output_tokens", 0),
+)
+
+
+def telemetry(
+    study: StudyArgument,
+    target: Annotated[
+        Path | None, typer.Argument(help="A .csv, .parquet or .json for every row; else means are printed.")
+    ] = None,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """What agents did together, round by round, from stored rows: spread, movement, influence, useless tool calls."""
+    import polars as pl
+
+    from coordeval.flows.exports.bundle import write_table
+    from coordeval.flows.run.metrics import telemetry_of
+    from coordeval.flows.study.stored import chosen
+    from coordeval.flows.terminal import table, words
+    from coordeval.ledger import read
+
+    with read(ledger).moment() as reader:
+        rows = telemetry_of(reader, chosen(reader, study))
+    if target is not None:
+        write_table(rows, target)
+        console.print(f"wrote {target}: {rows.height:,} rows, one per forecast and round", soft_wrap=True)
+        return
+    if as_json:
+        print_result(rows.to_dicts())
+        return
+    means = rows.group_by("configuration", "round").agg(
+        pl.len().alias("forecasts"),
+        *(pl.col(name).mean() for name, _ in _SHOWN if name != "influence"),
+        influence=pl.when(pl.col("apart").sum() > 0).then(pl.col("moved").sum() / pl.col("apart").sum()),
+    )
+    columns = ("configuration", "round", "forecasts", *(name.replace("_", " ") for name, _ in _SHOWN))
+    made = table(*columns, numbers=range(1, len(columns)))
+    for row in means.sort("configuration", "round").iter_rows(named=True):
+        own = [row["configuration"], str(row["round"]), f"{row['forecasts']:,}"]
+        said = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name, digits in _SHOWN]
+        made.add_row(*map(words, [*own, *said]))
+    console.print(made if rows.height else "No ask of this study is stored: nobody was asked, or it was imported.")

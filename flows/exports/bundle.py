@@ -25,6 +25,7 @@ from coordeval.analysis.report.exports import figures
 from coordeval.analysis.report.page import Report
 from coordeval.analysis.report.results import strict_json
 from coordeval.flows.exports.dictionary import dictionary
+from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.evaluation import version
 from coordeval.ledger import Ledger, read
@@ -83,6 +84,7 @@ def export_study(
     written = {f"{TABLES}/{table}.parquet": _sha256(folder / TABLES / f"{table}.parquet") for table in rows}
     with _ledger_of(folder, list(written)) as path:  # of what was written, and of nothing else
         found = score(path, study_id, policy=policy)
+        together = telemetry_of(read(path), study_id)
 
     def write(name: str, content: bytes | str) -> None:
         write_whole(folder / name, content)
@@ -92,6 +94,8 @@ def export_study(
     write("results.json", strict_json(found.results()))
     write("leaderboard.csv", csv_of(flat(found.board.table)))
     write("markets.csv", csv_of(found.every_market))
+    write("coordination.csv", csv_of(together))
+    write("coordination.parquet", _parquet(together))
     write("report.html", found.html())
     write("study.json", orjson.dumps(found.study["content"], option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     write("versions.txt", versions())
@@ -106,18 +110,26 @@ def export_study(
 
 def export_table(ledger: Path, study_id: str, file: Path, *, policy: Policy = "common") -> int:
     """Writes the leaderboard as .csv, .parquet or .json; returns its rows. Raises BundleError for another ending."""
-    if file.suffix.lower() not in (".csv", ".parquet", ".json"):
-        raise BundleError(f"{file}: a leaderboard is written as .csv, .parquet or .json; a folder gets everything")
+    _check_ending(file, "a leaderboard")
     table = score(ledger, study_id, policy=policy).board.table
+    write_table(table, file)
+    return table.height
+
+
+def write_table(table: pl.DataFrame, file: Path) -> None:
+    """Writes a table as .csv, .parquet or .json, whole or not at all. Raises BundleError for another ending."""
+    _check_ending(file, "a table")
     if file.suffix.lower() == ".csv":
         write_whole(file, csv_of(flat(table)))
     elif file.suffix.lower() == ".json":
         write_whole(file, strict_json(table.to_dicts()))
     else:
-        sink = io.BytesIO()
-        table.write_parquet(sink)
-        write_whole(file, sink.getvalue())
-    return table.height
+        write_whole(file, _parquet(table))
+
+
+def _check_ending(file: Path, what: str) -> None:
+    if file.suffix.lower() not in (".csv", ".parquet", ".json"):
+        raise BundleError(f"{file}: {what} is written as .csv, .parquet or .json; a folder gets everything")
 
 
 @contextlib.contextmanager
@@ -224,6 +236,7 @@ def _about(found: Report, rows: dict[str, int], drawn: int, reason: str) -> str:
         "| file | what |\n|---|---|\n"
         "| `results.json` | every number of the report; a null has its reason |\n"
         "| `leaderboard.csv`, `markets.csv` | one row per configuration, one per market |\n"
+        "| `coordination.csv`, `.parquet` | what agents did together: one row per forecast and round |\n"
         f"| `tables/*.parquet` | the rows of the ledger: {held} |\n"
         "| `dictionary.csv` | every column of them: type, and what it means |\n"
         f"| `figures/` | {f'{drawn} files, PNG and SVG' if drawn else f'none: {reason}'} |\n"
@@ -233,6 +246,12 @@ def _about(found: Report, rows: dict[str, int], drawn: int, reason: str) -> str:
         f"| `{MANIFEST}` | the sha256 of every file |",
     ]
     return "\n\n".join(said) + "\n"
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    table.write_parquet(sink)
+    return sink.getvalue()
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

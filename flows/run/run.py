@@ -20,6 +20,7 @@ from coordeval.flows.run.helm.helm import Helm
 from coordeval.flows.run.helm.socket import steered
 from coordeval.flows.run.live import live_progress
 from coordeval.flows.run.lost import found_lost
+from coordeval.flows.run.metrics import send_metrics
 from coordeval.flows.run.missing import missing
 from coordeval.flows.run.planning import plan, pull
 from coordeval.flows.run.scoring import report_directory, score
@@ -150,6 +151,8 @@ async def recorded(
             if end is not None:
                 _store_end(evaluation, end, spending)
                 _print_end(console, end, spending, command)
+                if end.status != "error":
+                    send_metrics(evaluation)
                 if end.cells.open and spending.kind == "paid" and (left := missing(evaluation.reader, loaded.id)):
                     console.print(f"  {left}", markup=False, highlight=False, soft_wrap=True)
         finally:

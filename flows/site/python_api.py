@@ -6,7 +6,8 @@ import coordeval
 
 KINDS = {
     "Run, report, read": (
-        "run", "report", "read", "import_forecasts", "import_dataset", "conversation", "certificate", "Report",
+        "run", "report", "read", "import_forecasts", "import_dataset", "conversation", "trace", "telemetry", "certificate",
+        "Report",
     ),
     "What a configuration is made of": (
         "Configuration", "Elements", "Endpoint", "Panel", "Estimate", "Said", "Statistic", "Forecast", "peers",

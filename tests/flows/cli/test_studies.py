@@ -190,3 +190,14 @@ def test_a_trace_is_asked_by_the_start_of_an_id(coordeval):
     assert told["market_id"] == asked["market_id"]
     assert "it is a difference of probabilities" in coordeval("trace", asked["forecast_id"], "--tolerance", "2").err
     assert "there is no forecast 'ffffffff'" in coordeval("trace", "ffffffff").err
+
+
+def test_telemetry_is_printed_written_and_told_as_json(coordeval, tmp_path):
+    done = coordeval("telemetry", "lone")
+    assert (done.status, "independent_ensemble" in done.out, "useless tool calls" in done.out) == (0, True, True)
+    rows = json.loads(coordeval("telemetry", "lone", "--json").out)
+    assert {row["configuration"] for row in rows} == {"single_agent", "independent_ensemble"}
+    assert all(row["reason"] for row in rows if row["configuration"] == "single_agent"), "one agent has no spread"
+    assert coordeval("telemetry", "lone", tmp_path / "rows.csv").status == 0
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == len(rows) + 1
+    assert "a table is written as .csv" in coordeval("telemetry", "lone", tmp_path / "rows.xlsx").err

@@ -10,6 +10,7 @@ import pytest
 
 from coordeval.analysis.report.results import strict_json
 from coordeval.flows.exports.bundle import BundleError, export_study, export_table, restored
+from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
 from coordeval.ledger import read
 from tests.flows.cli.conftest import coordeval, store  # noqa: F401  the fixture
@@ -125,3 +126,9 @@ def test_the_leaderboard_alone_is_one_file(ledger: Path, study_id: str, tmp_path
 def test_another_ending_is_refused_by_name(ledger: Path, study_id: str, tmp_path: Path):
     with pytest.raises(BundleError, match=r"x\.xlsx: a leaderboard is written as \.csv, \.parquet or \.json"):
         export_table(ledger, study_id, tmp_path / "x.xlsx")
+
+
+def test_what_agents_did_together_goes_with_it(folder: Path, ledger: Path, study_id: str):
+    told = pl.read_parquet(folder / "coordination.parquet")
+    assert told.equals(telemetry_of(read(ledger), study_id))
+    assert pl.read_csv(folder / "coordination.csv").height == told.height == 16, "two configurations that ask, 8 markets"

@@ -1,17 +1,21 @@
-"""A run as spans: what hangs on what, by which names, and that nothing of a market or a key is in them."""
+"""A run as spans and metrics: what hangs on what, by which names, and that nothing of a market or a key is in them."""
 
 import http.server
 import io
 import threading
 
+import polars as pl
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rich.console import Console
 
 from coordeval.agents import telemetry
 from coordeval.flows.run import guard
+from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.run import Steps, run_steps
 from coordeval.flows.study.study import load_study
+from coordeval.ledger import read
 
 STUDY = """
 name = "traced"
@@ -27,12 +31,13 @@ provider = "simulated"
 
 @pytest.fixture(scope="module")
 def received(tmp_path_factory):
-    """Spans that a real OTLP receiver on this machine was sent by one run."""
-    bodies = []
+    """Spans and bytes that a real OTLP receiver on this machine was sent by one run, its metrics, and the ledger."""
+    bodies, measured = [], []
 
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
-            bodies.append(self.rfile.read(int(self.headers["content-length"])))
+            own = measured if self.path.endswith("/v1/metrics") else bodies
+            own.append(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(200)
             self.end_headers()
 
@@ -53,11 +58,15 @@ def received(tmp_path_factory):
     for body in bodies:
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             found += [span for scope in resource.scope_spans for span in scope.spans]
-    return found, b"".join(bodies)
+    metrics = {}
+    for body in measured:
+        for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            metrics |= {metric.name: metric for scope in resource.scope_metrics for metric in scope.metrics}
+    return found, b"".join([*bodies, *measured]), metrics, folder / "l.duckdb"
 
 
 def test_spans_hang_together_from_the_study_to_the_tool(received):
-    spans, _ = received
+    spans, *_ = received
     by_id = {span.span_id: span for span in spans}
     kinds = {"study": None, "forecast": "study", "round": "forecast", "chat": "round", "execute_tool": "round"}
     seen = set()
@@ -85,10 +94,29 @@ def test_a_call_has_the_attributes_of_the_conventions(received):
 
 
 def test_no_text_of_a_market_or_a_reply_is_in_a_span(received):
-    _, bodies = received
+    _, bodies, *_ = received
     for word in (b"Will ", b"dated documents", b"<market>", b"rationale"):
         assert word not in bodies
 
 
 def test_it_is_off_where_nothing_is_set():
     assert not telemetry.on()
+
+
+def test_metrics_are_the_rows_of_the_ledger_by_configuration_and_round(received):
+    _, _, metrics, ledger = received
+    rows = telemetry_of(read(ledger), "traced")
+    assert set(metrics) == {f"coordeval.coordination.{name}" for name in (*telemetry.SPREADS, *telemetry.COUNTS)}
+    for name in ("messages", "tool_calls", "flips"):
+        sent = {_round(point): point.as_int for point in metrics[f"coordeval.coordination.{name}"].sum.data_points}
+        own = rows.drop_nulls(name).group_by("round").agg(pl.col(name).sum()).rows()
+        assert sent == dict(own), name
+    points = metrics["coordeval.coordination.spread"].histogram.data_points
+    sent = {_round(point): (point.count, pytest.approx(point.sum)) for point in points}
+    assert dict(rows.group_by("round").agg(told=pl.struct(n=pl.len(), of=pl.col("spread").sum())).rows()) == {
+        at: {"n": n, "of": of} for at, (n, of) in sent.items()
+    }
+
+
+def _round(point):
+    return {one.key: one.value.int_value for one in point.attributes}["coordeval.round"]
