@@ -19,3 +19,4 @@ class _Part:
 
 optimize: Any = _Part("scipy.optimize")
 special: Any = _Part("scipy.special")
+stats: Any = _Part("scipy.stats")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordeval.flows.cli.audit import audit
 from coordeval.flows.cli.checks import certificate, control, leaks
 from coordeval.flows.cli.costs import agreed_to, check_model, costs, explain, listed, print_quoted, quote
 from coordeval.flows.cli.ctl import app as ctl_app
@@ -62,6 +63,7 @@ app.command()(quote)
 app.command()(costs)
 app.command("check-model")(check_model)
 app.command()(explain)
+app.command()(audit)
 app.command()(monitor)
 app.command()(notebook)
 app.command()(forecast_open)

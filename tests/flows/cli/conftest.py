@@ -36,8 +36,8 @@ def run(*arguments: object) -> int:
 @pytest.fixture
 def coordeval(monkeypatch, capsys) -> Callable[..., Ended]:
     """`coordeval("report", "small")`: its exit status and what it said, on lines of 200 columns."""
-    names = ("main.console", "checks.console", "markets.console", "studies.console", "monitor.console", "ending.errors")
-    for name in (*names, "trace.console"):
+    consoles = ("main", "audit", "checks", "markets", "studies", "monitor", "trace")
+    for name in (*(f"{module}.console" for module in consoles), "ending.errors"):
         monkeypatch.setattr(f"coordeval.flows.cli.{name}.width", 200)
 
     def ended(*arguments: object) -> Ended:

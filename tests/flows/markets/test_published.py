@@ -13,6 +13,7 @@ from coordeval.analysis import leaderboard
 from coordeval.analysis.cost.compute_matched import plain_sampling
 from coordeval.analysis.differences.openings import openings
 from coordeval.flows.markets.importing import import_dataset
+from coordeval.flows.run.auditing import audit_study
 from coordeval.flows.run.run import Steps, run_steps
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.study import load_study
@@ -207,3 +208,35 @@ def test_the_questions_of_a_study_come_with_the_venue_s_word_that_they_exclude_e
     assert frame.columns == ["market_id", "event_id", "question", "scheduled_close", "as_of", "neg_risk_id"]
     assert (frame.height, frame["event_id"].n_unique()) == (100, 90)
     assert frame["neg_risk_id"].null_count() == 100, "the dataset does not say it"
+
+
+# rule: (count, of) of each finding, as counted by hand from the published files; what is not here must not be found
+FAULTS = {
+    "fewer_agents": [(396, 396)],  # ensemble and alignment 100 each, debate and orchestrator 98 each that did not fail
+    "identical_requests": [(3, 5)],
+    "resolution_time": [(100, 100)],
+    "tool_failed": [(981, 981)],
+    "tool_never_useful": [(10_672, 10_672)],
+    "tool_other_market": [(1_139, 1_139)],
+    "empty_peers": [(196, 196)],  # two rounds of 98 debates
+    "silent_fallback": [(6, 500)],
+    "tool_empty": [(8_552, 8_552)],
+    "repeats_price": [(194, 494)],
+    "unsupported_claim": [(77, 392)],
+    "same_event": [(10, 100)],
+    "tool_repeated": [(28, 1_139)],
+}
+
+
+def test_the_audit_finds_every_known_fault_of_the_published_traces_and_nothing_else(ledger_path):
+    found = audit_study(read(ledger_path), NAME)
+    assert {f.rule: [(g.count, g.of) for g in found.findings if g.rule == f.rule] for f in found.findings} == FAULTS
+    says = {finding.rule: finding.says for finding in found.findings}
+    assert says["identical_requests"].startswith("consensus_alignment, independent_ensemble and peer_critique_debate begin")
+    assert "consensus_alignment and independent_ensemble send nothing else" in says["identical_requests"]
+    assert "stand at 0.5" in says["silent_fallback"]
+    assert "33% to 44% by configuration" in says["repeats_price"]  # a third to two fifths
+    assert found.worst == "error"
+    assert all(finding.rows.height for finding in found.findings)
+    ids = set(read(ledger_path).query("SELECT forecast_id FROM forecasts")["forecast_id"])
+    assert all(set(finding.rows["forecast_id"].drop_nulls()) <= ids for finding in found.findings)
