@@ -10,12 +10,17 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 
+from coordeval.agents.prices import utc_today
 from coordeval.flows.cli.main import app
 from coordeval.flows.costs.bill import bill
 from coordeval.flows.costs.pilot import piloted
 from coordeval.flows.costs.quote import Quote, quote
+from coordeval.flows.costs.rehearsal import rehearsed
+from coordeval.flows.costs.sample import sample_of
+from coordeval.flows.costs.worth import Rates, worth
 from coordeval.flows.study.study import load_study
 from coordeval.flows.study.wiring import price_book
 from coordeval.ledger import read
@@ -66,6 +71,33 @@ def main() -> None:
     ):
         print(f"  {words:40}{amount.mean:8.2f}{amount.mean / naive.naive.mean:8.3f}")
     print("  the last at most 0.350 of the first; the cache does nothing: no request reaches this model's 4,096 tokens")
+    _mixed()
+
+
+def _mixed() -> None:
+    """The same study with some of its calls in batches and the others live: what the design page decides by."""
+    loaded = load_study(EMBEDDED)
+    with tempfile.TemporaryDirectory() as name, rehearsed(loaded, Path(name) / "none.duckdb") as rehearsal:
+        rates = Rates(
+            book=price_book(loaded.study), model="claude-opus-4-6", on=utc_today(), tools=loaded.study.agents.tools
+        )
+        calls = worth(sample_of(rehearsal).calls, rates)
+    drawn = calls.unique(["market_id", "replicate", "draw_id"])
+    live = int(drawn["plain"].sum())
+    turns = calls.group_by("forecast_id", "round").agg(turns=pl.col("turn").max() + 1)
+    chain = turns.group_by("forecast_id").agg(batches=pl.col("turns").sum(), rounds=pl.len())
+    batches, rounds = int(chain["batches"].max()), int(chain["rounds"].max())
+    print("\nof its shared calls, some in batches and some live (of live, batches that follow one another):")
+    for words, batched, many in (
+        ("all live", pl.lit(False), 0),
+        ("first turn of the first round in batches", (pl.col("turn") == 0) & (pl.col("round") == 0), 1),
+        ("all of the first round in batches", pl.col("round") == 0, int(turns.filter(pl.col("round") == 0)["turns"].max())),
+        ("first turn of every ask in batches", pl.col("turn") == 0, rounds),
+        ("all in batches", pl.lit(True), batches),
+    ):
+        cost = int(drawn.select(pl.when(batched).then("batch").otherwise("plain").sum()).item())
+        share = drawn.select(batched.mean()).item() if many not in (0, batches) else float(many > 0)
+        print(f"  {words:42}{cost / live:6.3f} of live{many:6} batches{share:8.0%} of calls in them")
 
 
 def _held(file: Path, folder: Path) -> tuple[float, dict[str, Quote]]:
