@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from coordeval.agents.batching import Item
 from coordeval.agents.failures import End, ModelAccessError, RequestRefused, Unavailable, ending
 from coordeval.agents.messages import Reply, Usage
 from coordeval.agents.replies import read_reply
+from coordeval.market_data.http import STAND_IN
 from coordeval.market_data.secrets import redacted
 
 MOST, MOST_BYTES = 100_000, 250_000_000
@@ -67,7 +69,9 @@ class MessageBatches:
         response: httpx2.Response = await self._send("GET", f"/{batch_id}/results", None, {})
         for line in response.content.splitlines():
             if line.strip():
-                yield self._read(batch_id, line, time.perf_counter() - began)
+                item, reply = self._read(batch_id, line, time.perf_counter() - began)
+                made_up = isinstance(reply, Reply) and STAND_IN in response.headers
+                yield item, replace(reply, stand_in=True) if made_up and isinstance(reply, Reply) else reply
 
     def _read(self, batch_id: str, line: bytes, seconds: float) -> tuple[str, Reply | Exception]:
         try:

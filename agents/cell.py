@@ -213,7 +213,7 @@ class CellAgents:
                 "cache_read_tokens": reply.usage.cache_read_tokens,
                 "cache_write_tokens": reply.usage.cache_write_5m_tokens + reply.usage.cache_write_1h_tokens,
                 "attributed_micro_usd": reply.micro_usd,
-                "paid_micro_usd": reply.micro_usd if reply.paid else 0,
+                "paid_micro_usd": reply.micro_usd if reply.paid and not reply.stand_in else 0,
                 "seconds": reply.seconds,
             }
             for reply in replies

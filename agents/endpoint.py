@@ -22,6 +22,7 @@ from coordeval.agents.rate_limits import room
 from coordeval.agents.replies import NoMessage, read_reply
 from coordeval.agents.retry_after import retry_after
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.http import STAND_IN
 from coordeval.market_data.secrets import redacted
 
 _EXCERPT = 400
@@ -82,7 +83,7 @@ class EndpointModel:
         response = await self._judged(self._send(request), self._deadline)
         reply = self._read(response, time.perf_counter() - started)
         if isinstance(reply, Reply):
-            return replace(reply, room=room(response.headers, datetime.now(UTC)))
+            return replace(reply, room=room(response.headers, datetime.now(UTC)), stand_in=STAND_IN in response.headers)
         what = f"HTTP {response.status_code} with {reply.problem}"
         if reply.error is None:
             self._fail("page", what)

@@ -62,6 +62,8 @@ class Request:
         return hashlib.sha256(b"request/1\x1f" + self.encoded).hexdigest()
 
 
+STAND_IN_REPLY = '"stand_in":true'
+"""What stands in the stored bytes of a reply that a stand-in made, and of no other."""
 MOST_TOKENS = 2**40
 """No reply has more, of any kind; a larger number is no count of tokens."""
 
@@ -124,6 +126,8 @@ class Reply:
     """What the server's rate limit still takes, by its own word at this reply."""
     batch: str = ""
     """The batch that brought it ("": none did); its price is then that of a batch."""
+    stand_in: bool = False
+    """By the server's own word it is made up: its price is what it would cost, and nobody pays it."""
 
     @property
     def text(self) -> str:
@@ -145,6 +149,7 @@ class Reply:
                 "usage": usage,
                 "micro_usd": self.micro_usd,
                 "seconds": self.seconds,
+                **({"stand_in": True} if self.stand_in else {}),
             }
         )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from coordeval.agents.messages import STAND_IN_REPLY
+
 
 @dataclass(frozen=True, slots=True)
 class Unpriced:
@@ -49,6 +51,13 @@ def books(con: duckdb.DuckDBPyConnection, study_id: str) -> Books:
     ).fetchall()[0]
     calls, micro_usd = uncertain
     return Books(paid, tuple(Unpriced(*row) for row in unpriced), calls, micro_usd, frozenset(served))
+
+
+def made_up(con: duckdb.DuckDBPyConnection, study_id: str) -> int:
+    """Of what the stored replies cost, that of a stand-in's: what they would cost, had a real endpoint made them."""
+    own = "payer IN (SELECT forecast_id FROM cells WHERE study_id = $study)"
+    query = f"SELECT coalesce(sum(micro_usd), 0)::BIGINT FROM draws WHERE {own} AND contains(reply, '{STAND_IN_REPLY}')"
+    return int(con.execute(query, {"study": study_id}).fetchall()[0][0])
 
 
 def spent_by_cell(con: duckdb.DuckDBPyConnection, study_id: str) -> dict[str, tuple[str, int]]:

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from coordeval.agents.messages import STAND_IN_REPLY
 from coordeval.ledger.errors import RowError
 from coordeval.ledger.store import CELL_TABLES, lock_studies, replace_cells, store_frame
 from coordeval.ledger.tables import Table, Tables
@@ -20,7 +21,13 @@ Part = Mapping[str, pl.DataFrame]
 """Checked rows by table, of each forecast at most one cell and of each key one row."""
 
 NEW_FORECASTS = ("forecast_id", "market_id", "configuration", "replicate", "status", "probability", "reason")
-NEW_DRAWS = ("draw_id", "payer", "micro_usd")
+NEW_DRAWS = (
+    pl.col("draw_id", "payer", "micro_usd"),
+    pl.when(pl.col("reply").str.contains(STAND_IN_REPLY, literal=True))
+    .then(pl.lit(STAND_IN_REPLY))
+    .otherwise(pl.lit(""))
+    .alias("reply"),  # all that whoever counts dollars asks of it
+)
 
 
 def part_of(tables: Tables, entries: Sequence[tuple[str, Any]]) -> dict[str, pl.DataFrame]:

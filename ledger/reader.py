@@ -14,7 +14,7 @@ import orjson
 import polars as pl
 
 from coordeval.ledger import schema
-from coordeval.ledger.books import Books, books
+from coordeval.ledger.books import Books, books, made_up
 from coordeval.ledger.damage import explained
 from coordeval.ledger.database import connected, is_kept
 from coordeval.ledger.errors import LedgerDamaged, LedgerError, write_error
@@ -151,6 +151,11 @@ class Reader:
         """What was paid, and what may have been, for the sake of this study's forecasts: what counts against its budget."""
         with self._open() as con:
             return books(con, study_id)
+
+    def made_up_micro_usd(self, study_id: str) -> int:
+        """Of the prices of a study's stored replies those of a stand-in, which nobody paid. It reads every reply."""
+        with self._open() as con:
+            return made_up(con, study_id)
 
     def markets_for(self, source: str) -> list[Market]:
         """The markets of a source as they stood at opening, by id; outcomes are not part of them."""

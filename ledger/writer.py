@@ -17,7 +17,7 @@ import duckdb
 from coordeval.agents.batching import OpenBatch
 from coordeval.ledger import schema
 from coordeval.ledger.batches import open_batches
-from coordeval.ledger.books import Books, books, spent_by_cell
+from coordeval.ledger.books import Books, books, made_up, spent_by_cell
 from coordeval.ledger.database import BULK, PATIENCE, connected, transaction
 from coordeval.ledger.errors import LedgerBusy, LedgerError, RowError, write_error
 from coordeval.ledger.journal import Entry, Journal
@@ -317,6 +317,12 @@ class Ledger:
     def spent_micro_usd(self, study_id: str) -> int:
         """What the draws paid for by this study's forecasts cost; draws whose price is not known are not in the sum."""
         return self.books(study_id).paid_micro_usd
+
+    def made_up_micro_usd(self, study_id: str) -> int:
+        """The part of `spent_micro_usd` that nobody paid, because a stand-in answered. It reads every stored reply."""
+        self.flush()
+        with self._commits, connected(self.path) as con:
+            return made_up(con, study_id)
 
     def close(self) -> None:
         """Moves what is left and gives up the lock. Where readers hold the file for PATIENCE s, LedgerBusy names them."""

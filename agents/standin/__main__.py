@@ -9,6 +9,7 @@ import argparse
 from coordeval.agents.standin.app import KEY, StandIn
 from coordeval.agents.standin.faults import FAULTS, ITEM_FAULTS, Faults
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.standin.announced import announced
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
         flush=True,
     )
     served = StandIn(faults, key=asked.key, seed=asked.seed, sampled=not asked.same)
-    uvicorn.run(served.app, host=asked.host, port=asked.port, log_level="warning")
+    uvicorn.run(announced(served.app), host=asked.host, port=asked.port, log_level="warning")
 
 
 def _rate(said: str) -> tuple[str, float]:

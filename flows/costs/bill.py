@@ -6,7 +6,8 @@ Of each call, in whole millionths of a dollar:
     cached        what the prompt cache took off it (below 0: writing cost more than reading saved)
     batch         what the batch took off it
     attributed    what its configuration is charged: list - cached - batch
-    paid          attributed, where the reply was bought for its sake; 0 where another cell had bought it
+    paid          attributed, where the reply was bought for its sake; 0 where another cell had bought it, or a stand-in
+                  made it
 
 A sum is null where one of its calls has no known price. Dollars of a study that nobody pays are the model's own.
 """
@@ -32,7 +33,8 @@ _CALLS: Final = """
     )
     SELECT o.configuration, k.role, k.round, coalesce(u.tool, '(an answer)') AS tool, d.served_model, d.model, d.created_at,
         {batch} AS batch, {searches} AS searches, k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens,
-        k.attributed_micro_usd, k.paid_micro_usd
+        k.attributed_micro_usd, k.paid_micro_usd,
+        k.paid_micro_usd = 0 AND k.attributed_micro_usd > 0 AND d.payer = k.forecast_id AS unpaid
     FROM calls k JOIN own o USING (forecast_id) LEFT JOIN used u USING (forecast_id, ask, turn)
     LEFT JOIN draws d USING (draw_id)
 """
@@ -55,7 +57,13 @@ def bill(reader: Reader, study_id: str, book: PriceBook) -> dict[str, Any]:
     stored = reader.books(study_id)
     replies = int(calls["paid_micro_usd"].sum() or 0)
     notes = []
-    if lost := stored.paid_micro_usd - replies:
+    free = 0
+    if calls["unpaid"].any():  # a reply that was asked for, and that nobody had bought before
+        free = reader.made_up_micro_usd(study_id)
+        notes.append(
+            f"${free / 1e6:,.6f} is the price of a stand-in's replies: not paid, so it is in no sum of what was paid"
+        )
+    if lost := stored.paid_micro_usd - free - replies:
         notes.append(f"beside it ${lost / 1e6:,.6f} was paid for replies that no stored forecast holds (yet)")
     if stored.uncertain:
         most = stored.uncertain_micro_usd / 1e6

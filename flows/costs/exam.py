@@ -118,7 +118,7 @@ async def _examine(loaded: LoadedStudy, ledger: Path, asks: int, max_usd: Decima
         "not_asked": len(left_out),
         "calls": len(noting.replies),
         "usd": None if None in costs else sum(cost for cost in costs if cost is not None) / 1e6,
-        "money": loaded.money,
+        "money": "stand-in" if noting.replies and all(reply.stand_in for _, reply in noting.replies) else loaded.money,
     }
 
 

@@ -70,7 +70,7 @@ def print_beside(found: Mapping[str, Any], console: Console) -> None:
     console.print(rows)
     total = found["paid"]
     console.print(
-        f"paid: quoted {dollars(total)}, came to {usd(total['actual'])}, {off_in_words(total['off'])}", soft_wrap=True
+        f"in all: quoted {dollars(total)}, came to {usd(total['actual'])}, {off_in_words(total['off'])}", soft_wrap=True
     )
 
 
@@ -126,7 +126,8 @@ def print_exam(found: Mapping[str, Any], console: Console) -> None:
     for finding in found["findings"]:
         minor = "" if finding["fatal"] or finding["held"] is not False else " (no reason to refuse it)"
         console.print(f"{finding['what']}: {words[finding['held']]}{minor}; {finding['says']}", soft_wrap=True)
-    spent = "nothing was paid" if found["money"] != "paid" else f"it cost {usd(found['usd'])}"
+    free = f"not paid: {usd(found['usd'])} (stand-in)" if found["money"] == "stand-in" else "nothing was paid"
+    spent = f"it cost {usd(found['usd'])}" if found["money"] == "paid" else free
     verdict = "passes" if found["passed"] else "FAILS"
     style = "green" if found["passed"] else "red"
     left = f"; {found['not_asked']} asks no longer fit --max-usd" if found["not_asked"] else ""

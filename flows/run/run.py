@@ -24,7 +24,7 @@ from coordeval.flows.run.metrics import send_metrics
 from coordeval.flows.run.missing import missing
 from coordeval.flows.run.planning import plan, pull
 from coordeval.flows.run.scoring import report_directory, score
-from coordeval.flows.run.spending import Spending, kind_of
+from coordeval.flows.run.spending import Spending, spending_of
 from coordeval.flows.run.stopping import Stop
 from coordeval.flows.run.tracing import traced
 from coordeval.flows.run.waiting import so_far, told
@@ -127,7 +127,7 @@ async def recorded(
     for notice in (*loaded.warnings, *found_lost(ledger, evaluation.reader), changed_since(evaluation.reader, loaded)):
         if notice:
             console.print(f"note: {notice}", style="yellow", markup=False, soft_wrap=True)
-    spending = Spending(ledger, kind_of(loaded), before=ledger.spent_micro_usd(loaded.id))
+    spending = spending_of(loaded, ledger, evaluation.model)
     end: End | None = None
     evaluation.helm = Helm(evaluation, spending, stop, os.getpid())
     try:

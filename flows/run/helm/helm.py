@@ -65,6 +65,7 @@ class Helm:
             "failed_open": None if window is None else len(window.open_cells),
             "paid_usd": self._spending.now / 1e6 if paid else 0.0,
             "paid_before_usd": self._spending.before / 1e6 if paid else 0.0,
+            "not_paid_usd": self._spending.made_up / 1e6 if paid else 0.0,
             "unknown_prices": self._spending.unknown,
             "max_usd": None if budget is None or budget.limit_micro_usd is None else budget.limit_micro_usd / 1e6,
             "concurrent_calls": getattr(model, "concurrency", None),

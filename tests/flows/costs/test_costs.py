@@ -1,6 +1,7 @@
 """Quotes, consent, the bill, the exam and the reasons for asking, on small studies that really run."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from coordeval.agents.prices import PriceBook
 from coordeval.agents.standin import Running, StandIn
+from coordeval.agents.standin.faults import Faults
 from coordeval.flows.costs.amounts import predicted, together
 from coordeval.flows.costs.bill import SPLITS, _split, _sums, bill, priced
 from coordeval.flows.costs.quote import quote
@@ -20,6 +22,7 @@ from coordeval.flows.costs.why import would_ask
 from coordeval.flows.costs.worth import Rates, worth
 from coordeval.flows.study.study import load_study
 from coordeval.ledger import read
+from coordeval.market_data.standin.announced import announced
 from tests.flows.cli.conftest import run
 
 CONFIGURATIONS = ["single_agent", "independent_ensemble", "peer_critique_debate", "market_price"]
@@ -284,6 +287,38 @@ def test_a_live_run_is_examined_quoted_agreed_to_and_held_against_its_quote(tmp_
         last = json.loads(coordeval("quote", file, "--json", "--ledger", path).out)["last_run"]
         assert last["paid"]["actual"] > 0
         assert last["parts"][0]["calls"]["actual"] >= 2
+
+
+class Announced(StandIn):
+    """As `python -m coordeval.agents.standin` serves it: each answer says that it is made up."""
+
+    @property
+    def app(self) -> Any:
+        return announced(super().app)
+
+
+@pytest.mark.parametrize("batch", [(), ("--batch",)], ids=["live", "in batches"])
+def test_what_a_stand_in_answers_is_never_said_to_be_paid(tmp_path, coordeval, monkeypatch, batch):
+    path = tmp_path / "l.duckdb"
+    server = Announced(Faults(batch_seconds=0.0), sampled=False)
+    with Running(server) as running:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", server.key)
+        model = f'{PAID}\nbase_url = "{running.url}"'
+        file = study(tmp_path, "free", model=model, count=1, replicates=1, configurations=["single_agent"])
+        if not batch:
+            exam = coordeval("check-model", file, "--asks", 1, "--ledger", path)
+            assert re.search(r"passes; \d+ calls, not paid: \$0\.\d+ \(stand-in\)", exam.out)
+        done = coordeval("run", file, "--inline", "--yes", *batch, "--ledger", path)
+        assert (done.status, "paid now" in done.out) == (0, False), done.err
+        assert re.search(r"; not paid: \$0\.\d+ \(stand-in\)", done.out)
+        more = study(tmp_path, "free", model=model, count=2, replicates=1, configurations=["single_agent"])
+        again = coordeval("run", more, "--inline", "--yes", *batch, "--ledger", path)
+        assert "paid before" not in again.out
+    found = json.loads(coordeval("costs", load_study(file).id, "--json", "--ledger", path).out)
+    assert found["total"]["paid_micro_usd"] == 0 < found["total"]["attributed_micro_usd"]
+    [note] = found["notes"]
+    assert "is the price of a stand-in's replies: not paid" in note
+    assert read(path).query("SELECT sum(paid_micro_usd)::BIGINT FROM runs").item() == 0
 
 
 def test_a_model_that_fails_its_exam_is_refused_unless_told_otherwise(tmp_path, coordeval, monkeypatch):
