@@ -8,6 +8,8 @@ COMPILE := $(BIN)/python -m compileall -q -j 0
 FLOORS := agents analysis configurations coordeval flows ledger market_data
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# Our matrices are small: threads that wait for the next one take the processors from the other processes.
+export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: run test proofs setup setup-dev check lock bench pictures docs newcomer clean
 

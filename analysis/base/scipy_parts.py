@@ -17,6 +17,7 @@ class _Part:
         return found
 
 
+fft: Any = _Part("scipy.fft")
 optimize: Any = _Part("scipy.optimize")
 special: Any = _Part("scipy.special")
 stats: Any = _Part("scipy.stats")

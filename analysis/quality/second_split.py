@@ -24,6 +24,7 @@ from coordeval.analysis.base.resampling import (
     measured,
     ratio,
 )
+from coordeval.analysis.base.scipy_parts import fft
 
 SPLIT: Final = ("variance_mismatch", "correlation_deficit", "in_the_large")
 MEASURES: Final = (*SPLIT, "smooth_ce")
@@ -31,7 +32,7 @@ _SIGNED: Final = ("variance_mismatch", "in_the_large")
 """Squares: their intervals are those of what is squared, squared."""
 _BOUNDS: Final[dict[str, Bounds]] = {"variance_mismatch": (0.0, 0.25), "correlation_deficit": (0.0, 1.0)}
 _GRID: Final = 200  # steps of 0.005, so that hundredths lie on it
-_MODES: Final = 400  # cosines: enough for a width of 0.007
+_MODES: Final = 2 * _GRID  # cosines: enough for a width of 0.007
 _STEPS: Final = 40
 _FADED: Final = 8.7  # exp(-8.7²/2) is below 2^-53
 _WIDEST: Final = 1.0
@@ -221,17 +222,13 @@ def _residual(p: Floats, apart: Floats) -> Floats:
 def _widths(residual: Floats) -> Floats:
     """σ with off(σ) = σ of each row of residuals, (rows, grid), by the false position."""
     modes = np.arange(_MODES)
-    at = np.arange(_GRID + 1) / _GRID
-    middle = (np.arange(_GRID) + 0.5) / _GRID
-    series = residual @ np.cos(np.pi * np.outer(at, modes)) * np.where(modes, 2.0, 1.0)
-    back = np.cos(np.pi * np.outer(modes, middle))
+    series = _series(residual)
 
     def beyond(width: Floats) -> Floats:
         """off(σ) − σ, which falls by 1 or more for each 1 of σ: it is how far σ is off at most."""
         seen = modes[np.pi * width.min() * modes < _FADED]  # the others are nothing at the narrowest width of them all
-        faded = np.exp(-((np.pi * np.outer(width, seen)) ** 2) / 2)
-        off = np.abs((series[:, : len(seen)] * faded) @ back[: len(seen)]).mean(axis=1)
-        return np.asarray(off - width, np.float64)
+        faded = series[:, : len(seen)] * np.exp(-((np.pi * np.outer(width, seen)) ** 2) / 2)
+        return np.asarray(np.abs(_between(faded)).mean(axis=1) - width, np.float64)
 
     low, high = np.zeros(len(residual)), np.full(len(residual), _WIDEST)
     above, below = beyond(low), beyond(high)
@@ -247,3 +244,22 @@ def _widths(residual: Floats) -> Floats:
         last = np.where(left < 0, -1, 1)
         high, low = np.where(left < 0, width, high), np.where(left < 0, low, width)
     return np.asarray(np.where(np.isnan(residual).any(axis=1), np.nan, np.where(width < SAME, 0.0, width)), np.float64)
+
+
+def _series(residual: Floats) -> Floats:
+    """(rows, modes): Σ over the grid of residual · cos(π mode at). Modes beyond the grid are, on it, its own again."""
+    own = (fft.dct(residual, type=1) + residual[:, :1] + residual[:, -1:] * (-1.0) ** np.arange(_GRID + 1)) / 2
+    return np.concatenate([own, own[:, _GRID - 1 : 0 : -1]], axis=1)
+
+
+def _between(waves: Floats) -> Floats:
+    """(rows, grid): waves[0] + 2 Σ waves[mode] · cos(π mode at), half-way between the points of the grid.
+
+    There a mode of 2 · grid − k is mode k with the other sign, and the grid-th is nothing.
+    """
+    folded = np.zeros((len(waves), _GRID))
+    own = waves[:, :_GRID]
+    folded[:, : own.shape[1]] = own
+    beyond = waves[:, _GRID + 1 :]
+    folded[:, _GRID - beyond.shape[1] :] -= beyond[:, ::-1]
+    return np.asarray(fft.dct(folded, type=3), np.float64)
