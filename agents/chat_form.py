@@ -17,7 +17,8 @@ UNPARSED = "unparsed"
 OWN = frozenset({"model", "messages", "tools", "max_tokens", "max_completion_tokens", "stream", "n", "tool_choice"})
 """Parts of a request that are decided elsewhere, so they are no sampling parameters."""
 _STOPS = {"stop": "end_turn", "tool_calls": "tool_use", "function_call": "tool_use", "length": "max_tokens"}
-_STOPS |= {"content_filter": "refusal"}
+_STOPS |= {"content_filter": "refusal", "max_tokens": "max_tokens"}
+_STOPS |= dict.fromkeys(("eos", "eos_token", "end_turn", "stop_sequence"), "end_turn")
 
 Cap = Literal["max_tokens", "max_completion_tokens"]
 
@@ -73,7 +74,7 @@ def answered(value: Any) -> Any:
         return value
     choice = value["choices"][0]
     message = choice.get("message") if isinstance(choice, Mapping) else None
-    if not isinstance(message, Mapping):
+    if not isinstance(message, Mapping) or choice.get("finish_reason") == "error":  # a router's word for a broken reply
         return {"model": value.get("model"), "usage": _usage(value.get("usage")), "stop_reason": None, "content": None}
     calls = message.get("tool_calls")
     calls = [] if calls is None else calls
@@ -112,13 +113,24 @@ def _use(call: Any, position: int) -> Any:
     return {"type": "tool_use", "id": call.get("id") or f"call_{position}", "name": function.get("name"), "input": given}
 
 
+_READ = ("cache_read_input_tokens", "prompt_cache_hit_tokens")
+_WRITTEN = ("cache_creation_input_tokens",)
+"""Where proxies and servers say at the top what others say in the details of the prompt, of which it is a part."""
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
 def _usage(stated: Any) -> Any:
     """Tokens as the Messages API counts them: what was read from and written to a cache is apart from the rest."""
     if not isinstance(stated, Mapping):
         return stated
     details = stated.get("prompt_tokens_details")
     details = details if isinstance(details, Mapping) else {}
-    prompt, read, written = stated.get("prompt_tokens"), details.get("cached_tokens"), details.get("cache_write_tokens")
+    prompt = stated.get("prompt_tokens")
+    read = _first(details.get("cached_tokens"), *(stated.get(name) for name in _READ))
+    written = _first(details.get("cache_write_tokens"), *(stated.get(name) for name in _WRITTEN))
     rest = prompt
     if type(prompt) is int:
         rest = prompt - sum(part for part in (read, written) if type(part) is int)

@@ -116,6 +116,10 @@ class EndpointModel:
         """One attempt. Raises `status_error` or `connection_error`."""
         raise NotImplementedError
 
+    def _formed(self, value: Any) -> Any:
+        """A success of the endpoint as a message of the Messages API. Never raises."""
+        return value
+
     def _read(self, response: httpx2.Response, seconds: float) -> Reply | NoMessage:
         return read_reply(
             response.content,
@@ -123,6 +127,7 @@ class EndpointModel:
             asked=self._model_id,
             seconds=seconds,
             pricing=self._price,
+            form=self._formed,
         )
 
     def _price(self, served: str, usage: Usage, *, batch: bool = False) -> int | None:

@@ -14,9 +14,8 @@ import orjson
 from coordeval.agents.bodies import BODY_LIMIT, Bounded
 from coordeval.agents.chat_form import FORM, Cap, answered, asked
 from coordeval.agents.endpoint import EndpointModel
-from coordeval.agents.messages import Reply, Request
+from coordeval.agents.messages import Request
 from coordeval.agents.prices import PriceBook, utc_today
-from coordeval.agents.replies import NoMessage, read_reply
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.secrets import remember, take
 
@@ -82,15 +81,8 @@ class OpenAIModel(EndpointModel):
         )
         return response
 
-    def _read(self, response: httpx2.Response, seconds: float) -> Reply | NoMessage:
-        return read_reply(
-            response.content,
-            kind=response.headers.get("content-type", "").partition(";")[0],
-            asked=self._model_id,
-            seconds=seconds,
-            pricing=self._price,
-            form=answered,
-        )
+    def _formed(self, value: Any) -> Any:
+        return answered(value)
 
     def _said(self, error: Any) -> tuple[str, str, str]:
         body = error.body if isinstance(error.body, dict) else {}

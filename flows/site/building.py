@@ -14,7 +14,11 @@ from pathlib import Path
 from coordeval.flows.site.generated import menu
 from coordeval.flows.site.staging import SiteError, sources, stage
 
-EXTRA = "the documentation is built by what the extra `docs` brings: pip install 'coordeval[docs]'"
+EXTRA = "the documentation is built by what the extra `docs` brings: "
+_INSTALLED, _CHECKOUT = (
+    "pip install 'coordeval[docs]'",
+    "this is a checkout, so `make setup-dev` brings it, and `make docs` builds it",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ def build(folder: Path, generated: Mapping[str, str]) -> Site:
     Raises SiteError where the extra is missing, where `folder` holds something else, and for what is wrong in a page.
     """
     if find_spec("material") is None or find_spec("mkdocstrings") is None:
-        raise SiteError(EXTRA)
+        raise SiteError(EXTRA + (_CHECKOUT if (sources()[1] / "Makefile").is_file() else _INSTALLED))
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / "search").is_dir())):
         raise SiteError(f"{folder}: is there already and holds no site; give a folder that is empty or new")
     try:

@@ -158,6 +158,112 @@ async def test_tokens_are_counted_as_the_ledger_counts_them(running, model, usag
     assert (reply.usage, reply.micro_usd) == (counted, price), why
 
 
+def published(finish: Any, usage: Any, message: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A completion as a server sends it: made by us, in the form that its documentation or source has."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish, "logprobs": None}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": MODEL,
+        "choices": [choice],
+        "usage": usage,
+        **more,
+    }
+
+
+USED = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+GIVEN = {"probability": 0.3}
+TEXT = '{"probability": 0.3}'
+USE = {"type": "tool_use", "id": "c1", "name": "submit_estimate", "input": GIVEN}
+
+
+@pytest.mark.parametrize(
+    ("body", "stop", "content", "tokens"),
+    [
+        pytest.param(  # `index` in the call, reasoning under its own name, an empty content beside calls
+            published("tool_calls", USED, {"content": "", "reasoning": "Hm.", "tool_calls": [{**call(TEXT), "index": 0}]},
+                      system_fingerprint="fp_ollama"),
+            "tool_use", [{"type": "thinking", "thinking": "Hm."}, USE], (100, 20, 0), id="Ollama",
+        ),
+        pytest.param(  # as its own API has it: arguments that are an object, and no id
+            published("stop", USED, {"content": "", "tool_calls": [{"function": {"name": "submit_estimate",
+                                                                                 "arguments": GIVEN}}]}),
+            "tool_use", [{**USE, "id": "call_0"}], (100, 20, 0), id="Ollama, arguments as an object",
+        ),
+        pytest.param(  # nulls for all that it has nothing to say of, and a stop_reason of its own
+            published("tool_calls", {**USED, "prompt_tokens_details": None},
+                      {"content": None, "reasoning_content": "Hm.", "tool_calls": [call(TEXT)], "refusal": None,
+                       "annotations": None, "audio": None, "function_call": None},
+                      prompt_logprobs=None, kv_transfer_params=None),
+            "tool_use", [{"type": "thinking", "thinking": "Hm."}, USE], (100, 20, 0), id="vLLM",
+        ),
+        pytest.param(
+            published("stop", {**USED, "prompt_tokens_details": {"cached_tokens": 64}},
+                      {"content": "Hm.", "tool_calls": [], "reasoning_content": None}),
+            "end_turn", [{"type": "text", "text": "Hm."}], (36, 20, 64), id="vLLM, no call, a prefix from its cache",
+        ),
+        pytest.param(  # tokens of a cache at the top, as Anthropic counts them, and blocks of thinking beside the text
+            published("tool_calls", {**USED, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 0,
+                                     "prompt_tokens_details": {"cached_tokens": 60}},
+                      {"content": None, "tool_calls": [call(TEXT)], "function_call": None,
+                       "provider_specific_fields": {"x": 1}, "thinking_blocks": []}),
+            "tool_use", [USE], (40, 20, 60), id="LiteLLM",
+        ),
+        pytest.param(
+            published("stop", {**USED, "cache_read_input_tokens": 60}, {"content": "Hm."}),
+            "end_turn", [{"type": "text", "text": "Hm."}], (40, 20, 60), id="LiteLLM, without details of the prompt",
+        ),
+        pytest.param(  # what the provider behind it said, and what it cost, beside the form
+            published("tool_calls", {**USED, "cost": 0.01, "is_byok": False},
+                      {"content": "", "refusal": None, "reasoning": None, "reasoning_details": [],
+                       "tool_calls": [call(TEXT)]},
+                      provider="Somebody"),
+            "tool_use", [USE], (100, 20, 0), id="OpenRouter",
+        ),
+        pytest.param(  # an id that is empty, and its own timings
+            published("tool_calls", USED, {"content": None, "tool_calls": [{**call(TEXT), "id": ""}]}, timings={"n": 1}),
+            "tool_use", [{**USE, "id": "call_0"}], (100, 20, 0), id="llama.cpp",
+        ),
+        pytest.param(
+            published("stop", {**USED, "prompt_cache_hit_tokens": 60, "prompt_cache_miss_tokens": 40}, {"content": "Hm."}),
+            "end_turn", [{"type": "text", "text": "Hm."}], (40, 20, 60), id="DeepSeek",
+        ),
+        pytest.param(
+            published("eos_token", USED, {"content": "Hm."}),
+            "end_turn", [{"type": "text", "text": "Hm."}], (100, 20, 0), id="TGI",
+        ),
+        pytest.param(
+            published("length", USED, {"content": "Hm"}),
+            "max_tokens", [{"type": "text", "text": "Hm"}], (100, 20, 0), id="cut off",
+        ),
+    ],
+)  # fmt: skip
+async def test_the_forms_that_servers_document_are_read_alike(running, model, body, stop, content, tokens):
+    running.standin.script = Answer(body=body)
+    reply = await model.complete(request(), SLOT)
+    assert (reply.stop_reason, list(reply.content), reply.fault) == (stop, content, "")
+    used = reply.usage
+    assert (used.input_tokens, used.output_tokens, used.cache_read_tokens) == tokens
+    assert reply.micro_usd == tokens[0] + 2 * tokens[1] + tokens[2] // 2
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 100, "completion_tokens": None}])
+async def test_a_server_that_counts_nothing_has_an_unknown_price(running, model, usage):
+    running.standin.script = Answer(body=published("stop", usage, {"content": "Hm."}))
+    reply = await model.complete(request(), SLOT)
+    assert (reply.text, reply.fault, reply.micro_usd) == ("Hm.", "", None)
+
+
+async def test_a_reply_that_a_router_calls_broken_is_not_taken_for_an_answer(running, model):
+    body = published("error", USED, {"content": "Hm"})
+    body["choices"][0]["error"] = {"code": 502, "message": "the provider behind it fell over"}
+    running.standin.script = Answer(body=body)
+    reply = await model.complete(request(), SLOT)
+    assert reply.fault
+    assert reply.micro_usd == 140, "it was served, so it is charged"
+
+
 @pytest.mark.parametrize(
     ("answer", "raised", "says"),
     [

@@ -51,10 +51,11 @@ def standin(served, monkeypatch):
     return served
 
 
-def ended(folder: Path, url: str, *, batch: bool = False, budget: str = "") -> tuple[str, str]:
+def ended(folder: Path, url: str, *, batch: bool = False, budget: str = "", provider: str = "anthropic") -> tuple[str, str]:
     """(how the run ended, its words), or ("error", the message)."""
     file, path = folder / "bad.toml", folder / "results" / "l.duckdb"
-    file.write_text(STUDY.format(url=url, batch=str(batch).lower(), budget=budget))
+    text = STUDY.format(url=url, batch=str(batch).lower(), budget=budget)
+    file.write_text(text.replace('"anthropic"', f'"{provider}"'))
     try:
         loaded = load_study(file)
         with Ledger.open(path, purpose="test") as ledger:
@@ -107,6 +108,16 @@ def test_it_is_the_same_in_a_batch(tmp_path, standin, fault, status, says):
     standin.standin.faults.rates = {fault: 1.0}
     found = ended(tmp_path, standin.url, batch=True)
     assert found[0] == status
+    assert says in found[1]
+
+
+# there a tool's arguments are text within JSON, so what breaks them is the answer's fault: see test_openai_model
+@pytest.mark.parametrize(("fault", "status", "says"), [case for case in CASES if case[0] not in ("nan", "lone surrogate")])
+def test_it_is_the_same_through_chat_completions(tmp_path, standin, monkeypatch, fault, status, says):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    standin.standin.faults.rates = {fault: 1.0}
+    found = ended(tmp_path, f"{standin.url}/v1", provider="openai")
+    assert found[0] == status, found
     assert says in found[1]
 
 

@@ -111,8 +111,11 @@ def test_a_folder_with_something_else_in_it_is_not_built_over(pages, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_without_the_extra_it_says_which(pages, tmp_path: Path, monkeypatch):
+def test_without_the_extra_it_says_which_and_how_to_have_it_here(pages, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(building, "find_spec", lambda name: None)
+    with pytest.raises(SiteError, match="this is a checkout, so `make setup-dev` brings it"):
+        build(tmp_path / "site", pages)
+    monkeypatch.setattr(building, "sources", lambda: (tmp_path, tmp_path))
     with pytest.raises(SiteError, match=r"pip install 'coordeval\[docs\]'"):
         build(tmp_path / "site", pages)
     assert os.listdir(tmp_path) == []
