@@ -101,18 +101,27 @@ def _time(amount: Mapping[str, float | None]) -> str:
 
 def print_bill(bill: Mapping[str, Any], console: Console) -> None:
     """`bill`: as `coordeval.flows.costs.bill.bill` makes it."""
-    for part, rows in bill["by"].items():
-        shown = table(
-            part, "calls", "list", "off by cache", "off by batch", "attributed", "paid", numbers=(1, 2, 3, 4, 5, 6)
-        )
-        for row in rows:
-            shown.add_row(str(row[part]), f"{row['calls']:,}", *(_micro(row[name]) for name in COLUMNS))
-        console.print(shown)
     total = bill["total"]
+    idle = [name for name in ("cached_micro_usd", "batch_micro_usd") if _nothing(bill, name)]
+    columns = [name for name in COLUMNS if name not in idle]
+    for part, rows in bill["by"].items():
+        amounts = range(1, 2 + len(columns))
+        shown = table(part, "calls", *(_HEADINGS[name] for name in columns), numbers=amounts, whole=amounts)
+        for row in rows:
+            shown.add_row(str(row[part]), f"{row['calls']:,}", *(_micro(row[name]) for name in columns))
+        console.print(shown)
+    if idle:
+        what = " and ".join(_HEADINGS[name].removeprefix("off by ") for name in idle)
+        console.print(f"nothing was taken off by {what}", soft_wrap=True)
     words = ", ".join(f"{name} {_micro(total[f'{name}_micro_usd'])}" for name in ("list", "attributed", "paid"))
     console.print(f"in all {total['calls']:,} calls: {words}", soft_wrap=True)
     for note in bill["notes"]:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
+
+
+def _nothing(bill: Mapping[str, Any], name: str) -> bool:
+    """Whether no part of any split has an amount there, so that a column of it would be of zeros."""
+    return all(row[name] == 0 for rows in bill["by"].values() for row in rows)
 
 
 def print_exam(found: Mapping[str, Any], console: Console) -> None:
@@ -138,9 +147,11 @@ def print_would_ask(found: Mapping[str, Any], console: Console, most: int = 40) 
     """`found`: as `coordeval.flows.costs.why.would_ask` makes it."""
     cells = found["cells"]
     reasons = Counter(cell["why"].partition(":")[0].partition(" as ")[0] for cell in cells)
+    quiet = found["planned"] - found["made"] - len(cells)
+    without = f"; {quiet:,} need no model" if quiet else ""
     console.print(
         f"{found['study']}: of {found['planned']:,} forecasts {found['made']:,} are made; a run would ask for "
-        f"{len(cells):,}",
+        f"{len(cells):,}{without}",
         soft_wrap=True,
     )
     for reason, count in reasons.most_common():
@@ -181,6 +192,13 @@ def print_bills(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     console.print("`coordeval costs STUDY` splits one by configuration, role, round and tool.", soft_wrap=True)
 
 
+_HEADINGS = {
+    "list_micro_usd": "list",
+    "cached_micro_usd": "off by cache",
+    "batch_micro_usd": "off by batch",
+    "attributed_micro_usd": "attributed",
+    "paid_micro_usd": "paid",
+}
 COLUMNS: Sequence[str] = (
     "list_micro_usd", "cached_micro_usd", "batch_micro_usd", "attributed_micro_usd", "paid_micro_usd",
 )  # fmt: skip

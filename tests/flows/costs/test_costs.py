@@ -214,12 +214,15 @@ def test_the_bill_of_a_run_is_the_sum_of_its_calls(world, coordeval):
     assert (found["total"]["attributed_micro_usd"], found["total"]["paid_micro_usd"]) == (sums["a"], sums["p"])
     assert {row["tool"] for row in found["by"]["tool"]} >= {"(an answer)", "search_evidence"}
     assert "small" in coordeval("costs", "--ledger", world / "l.duckdb").out
+    shown = coordeval("costs", "small", "--ledger", world / "l.duckdb").out
+    assert "nothing was taken off by cache and batch" in shown, "said once, in place of two columns of zeros"
+    assert "off by batch" not in shown
 
 
 # --- why
 
 
-def test_a_dry_run_says_what_would_be_asked_and_why(world, coordeval):
+def test_a_dry_run_says_what_would_be_asked_and_why(world, coordeval, tmp_path):
     path = world / "l.duckdb"
     assert would_ask(load_study(world / "small.toml"), path)["cells"] == []
     turns = world / "small-turns.toml"
@@ -229,6 +232,10 @@ def test_a_dry_run_says_what_would_be_asked_and_why(world, coordeval):
     again = [cell["why"] for cell in cells if cell["why"].startswith("asked before")]
     assert (len(cells), len(again)) == (42, 36), "six markets were asked with other turns, one never"
     assert all(why.endswith("settings.max_turns: 12 → 9") for why in again)
+    assert "7 need no model" not in coordeval("run", world / "small.toml", "--dry", "--ledger", path).out
+    assert "14 need no model" in coordeval("run", turns, "--dry", "--ledger", tmp_path / "new.duckdb").out, (
+        "the market's price"
+    )
     assert "36 asked before" in coordeval("run", turns, "--dry", "--ledger", path).out
 
 
