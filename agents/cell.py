@@ -16,7 +16,7 @@ from coordeval.agents import telemetry
 from coordeval.agents.answers import ANSWER_NAMES, Answer, blank_parts, read
 from coordeval.agents.bounds import Bounds
 from coordeval.agents.messages import Block, Model, ModelError, Reply, Request, Slot, content_hash
-from coordeval.agents.scaffold import Ask, answer_tools, first_message, specimens, system_prompt
+from coordeval.agents.scaffold import Ask, answer_tools, first_message, next_message, specimens, system_prompt
 from coordeval.agents.server_tools import SERVER_TOOLS, searches, server_specs
 from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult
 from coordeval.agents.usefulness import WITHDRAWN, Usefulness
@@ -98,18 +98,23 @@ class CellAgents:
     """What failed, beside the model, in calls that nobody waited for any more."""
     _asked: Counter[str] = field(default_factory=Counter)
     _under_way: set[asyncio.Task[Reply]] = field(default_factory=set)
-    _toolbox: Toolbox = field(init=False)
+    _conversations: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    """Answered ask -> all that was said in it."""
+    _toolboxes: dict[bool, Toolbox] = field(init=False)
+    """By whether its agent sees the price."""
     _tools: list[Mapping[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._toolbox = Toolbox(self.view, self.settings.tools, show_price=self.settings.show_price)
+        shows = self.settings.show_price
+        self._toolboxes = {
+            sees: Toolbox(self.view, self.settings.tools, show_price=shows and sees) for sees in (True, False)
+        }
         searching = server_specs(self.settings.tools, self.settings.model)
-        self._tools = [*self._toolbox.specs, *searching, *answer_tools(strict=self.settings.strict)]
+        self._tools = [*self._toolboxes[True].specs, *searching, *answer_tools(strict=self.settings.strict)]
 
     async def answer(self, ask: Ask) -> Answer:
         """Run one ask to its end. Raises AskFailed where no valid answer came, BoundReached where no call may be made."""
-        opening = {"role": "user", "content": first_message(self.view, ask, show_price=self.settings.show_price)}
-        messages: list[dict[str, Any]] = [opening]
+        messages = self._opened(ask)
         request = self._request(messages)
         k = self._asked[request.key]  # the k-th byte-identical ask of this cell: common draws hang on it
         self._asked[request.key] += 1
@@ -120,9 +125,12 @@ class CellAgents:
             submissions, results = self._use_tools(ask, turn, reply, usefulness)
             answer, problem = read(submissions, ask)
             blank = max(blank, blank_parts(submissions))
-            if answer is not None:
-                return replace(answer, blank=blank)
             said = _sayable(reply.content)
+            if answer is not None:
+                _say(messages, "assistant", said)
+                _say(messages, "user", [*results, *(_tool_result(block, "Noted.", error=False) for block in submissions)])
+                self._conversations[ask.ordinal] = messages
+                return replace(answer, blank=blank)
             if not submissions and not results and not (said and reply.stop_reason == "pause_turn"):
                 problem = f"the turn ended without a call of submit_{ask.answer}"
             if problem and corrected:
@@ -141,6 +149,15 @@ class CellAgents:
             request = self._request(messages)
         last = f"; in the last one {problem}" if problem else ""
         raise AskFailed(f"no {ask.answer} within {self.settings.max_turns} turns{last}")
+
+    def _opened(self, ask: Ask) -> list[dict[str, Any]]:
+        """What is said up to an ask's first request: its question, or the conversation that it goes on with."""
+        if ask.continues is None:
+            shown = self.settings.show_price and ask.show_price
+            return [{"role": "user", "content": first_message(self.view, ask, show_price=shown)}]
+        messages = list(self._conversations[ask.continues])
+        _say(messages, "user", [{"type": "text", "text": next_message(ask)}])
+        return messages
 
     def _request(self, messages: list[dict[str, Any]]) -> Request:
         return Request(
@@ -253,7 +270,7 @@ class CellAgents:
                 result = ToolResult(WITHDRAWN, items=0, error=True)
             else:
                 with telemetry.tool(forecast_id=self.forecast_id, round_=ask.round, name=block["name"]):
-                    result = self._toolbox.run(block["name"], block["input"])
+                    result = self._toolboxes[ask.show_price].run(block["name"], block["input"])
                 usefulness.take(result)
             results.append(_tool_result(block, result.content, error=result.error))
             self.tool_calls.append(

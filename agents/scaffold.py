@@ -30,7 +30,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One question put to one agent. The panel makes it; only `role`, `role_text`, `answer` and `shown` reach the prompt."""
+    """One question put to one agent. The panel makes it; the prompt holds `role`, `role_text`, `answer` and `shown`."""
 
     ordinal: int
     """Position in the cell, from 0, in program order."""
@@ -40,6 +40,10 @@ class Ask:
     role_text: str
     answer: AnswerKind
     shown: Sequence[Statement] = ()
+    show_price: bool = True
+    """False: this agent does not see the price, also where the study's others do."""
+    continues: int | None = None
+    """The ask whose conversation this one goes on with; None: a new one."""
 
 
 @cache
@@ -81,7 +85,12 @@ def plain(value: Any) -> str:
 
 def first_message(view: MarketView, ask: Ask, *, show_price: bool) -> str:
     """The user message that opens an ask: market, role, what others said, and which answer is wanted."""
-    parts = [market_block(view, show_price=show_price), f'<role name="{ask.role}">\n{ask.role_text.strip()}\n</role>']
+    return f"{market_block(view, show_price=show_price)}\n\n{next_message(ask)}"
+
+
+def next_message(ask: Ask) -> str:
+    """The user message that goes on with a conversation: the same without the market, which it has already."""
+    parts = [f'<role name="{ask.role}">\n{ask.role_text.strip()}\n</role>']
     if ask.shown:
         statements = "\n".join(
             f'<statement from="{s.author}" role="{s.role}" round="{s.round}">\n{escape(s.text, quote=False)}\n</statement>'

@@ -8,9 +8,11 @@ normal draw of the question's text, which all agents share:
     from reports  e = mean(x of the reports' readings) + revision_noise · N
     estimate      (1 − anchoring) · e + anchoring · (x of the price shown); e itself where none is shown
     revision      (1 − h) · own + h · mean(x of the peers) + revision_noise · N
+    price_reader  (1 − anchoring) · own + anchoring · (x of the price) + revision_noise · N
 
 A peer that is known by a number only (a statistic that the panel shows, of which the first decimal is read) pulls with
-STANCE · h: of what a peer moves, that share is its stance, the rest its reasons.
+STANCE · h: of what a peer moves, that share is its stance, the rest its reasons. In a conversation that goes on the last
+estimate is the agent's own, those before are its peers'.
 
 Without evidence the first term is 0, even odds. A report carries e, not anchored.
 """
@@ -26,7 +28,7 @@ from struct import unpack
 from typing import Any, ClassVar, NamedTuple
 
 from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
-from coordeval.agents.simulated_reading import Opening, Talk, read_opening, read_talk, text_of
+from coordeval.agents.simulated_reading import Opening, Talk, read_request, text_of
 from coordeval.agents.simulated_words import probability_of, reasons
 from coordeval.market_data.errors import CoordevalError
 
@@ -101,8 +103,7 @@ class SimulatedModel:
         return {"model": self.name, "simulated": True, "usd_per_million": list(self.usd_per_million), **numbers}
 
     async def complete(self, request: Request, slot: Slot) -> Reply:
-        opening = read_opening(text_of(request.messages[0]["content"]))
-        talk = read_talk(request.messages)
+        opening, talk = read_request(request.messages)
         luck = _luck(self.parameters.seed, request.key, slot.replicate, slot.k)
         if tools := self._next_tools(opening, talk, request, luck):
             return self._reply(request, [_use(luck, i, *tool) for i, tool in enumerate(tools)], "tool_use")
@@ -169,8 +170,8 @@ class SimulatedModel:
             own, noise = opening.own, p.revision_noise * _QUANTILE(luck.noise)
         else:
             own, noise = self._view(opening, talk, luck), 0.0
-            if opening.price is not None:
-                own += p.anchoring * (opening.price - own)
+        if opening.price is not None and (opening.own is None or opening.role == "price_reader"):
+            own += p.anchoring * (opening.price - own)
         if others := (*opening.peers, *opening.stances):
             weight = p.herding + (p.conformity if opening.role == "aligner" else 0.0)
             if opening.stances:

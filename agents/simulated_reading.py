@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import log
 from typing import Any
@@ -74,6 +74,46 @@ def read_opening(text: str) -> Opening:
         stances=tuple(stances),
         readings=tuple(readings),
     )
+
+
+def read_request(messages: Sequence[Mapping[str, Any]]) -> tuple[Opening, "Talk"]:
+    """What the ask says that a request belongs to, and what has happened since.
+
+    Where it goes on with a conversation, the last estimate in it is the agent's own, and those before are as its peers'.
+    """
+    first = text_of(messages[0]["content"])
+    at = max((i for i, message in enumerate(messages) if i and _goes_on(message)), default=0)
+    if not at:
+        return read_opening(first), read_talk(messages)
+    market = first.partition("</market>")[0]
+    opening = read_opening(f"{market}</market>\n\n{_goes_on(messages[at])}")
+    given = [
+        logit(str(block["input"]["probability"]))
+        for message in messages[1:at]
+        if message["role"] == "assistant"
+        for block in message["content"]
+        if block["type"] == "tool_use" and block["name"] == "submit_estimate" and _is_number(block["input"])
+    ]
+    before, since = read_talk(messages[: at + 1]), read_talk(messages[at:])
+    talk = replace(
+        since, called=before.called | since.called, evidence=tuple(dict.fromkeys(before.evidence + since.evidence))
+    )
+    if not given:
+        return opening, talk
+    return replace(opening, own=given[-1], peers=(*given[:-1], *opening.peers)), talk
+
+
+def _goes_on(message: Mapping[str, Any]) -> str:
+    """The text in a user's message by which a conversation goes on with another ask; empty where there is none."""
+    if message["role"] != "user" or isinstance(message["content"], str):
+        return ""
+    said = [block["text"] for block in message["content"] if block["type"] == "text"]
+    return next((text for text in said if text.startswith('<role name="')), "")
+
+
+def _is_number(given: Any) -> bool:
+    value = given.get("probability") if isinstance(given, Mapping) else None
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @dataclass(frozen=True, slots=True)

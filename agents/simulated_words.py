@@ -32,6 +32,10 @@ def _second_thoughts(opening: Opening, stood: float) -> str:
     if opening.stances:
         told = f"{probability_of(fmean(opening.stances)):.3f}"
         return f"{own} I am told {told} of the others and not why, which moves me a little."
+    if opening.role == "price_reader" and opening.price is not None:
+        return (
+            f"{own} The market's {probability_of(opening.price):.3f}, which I did not know then, moves me part of the way."
+        )
     return f"{own} Nobody else's view is before me; on second thought I keep close to it."
 
 

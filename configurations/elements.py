@@ -4,8 +4,9 @@ A misspelt or wrongly shaped element is refused where it is declared (pydantic),
 """
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 
@@ -15,6 +16,13 @@ class Endpoint:
 
     role: str
     answers: Literal["estimate", "report"]
+    sees_price: bool = True
+    """False: the market's price is in no request to this role, whatever the study shows to others."""
+
+    def __repr__(self) -> str:
+        # what stands at its default is left out: configurations that were declared before it keep their identity
+        blind = "" if self.sees_price else ", sees_price=False"
+        return f"Endpoint(role={self.role!r}, answers={self.answers!r}{blind})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,5 +43,25 @@ class Elements:
     failure_handling: Literal["exclude", "abort"]
     """exclude: go on with the agents that answered, while they are the majority; abort: the cell fails."""
 
+    @model_validator(mode="after")
+    def _the_price_stays_hidden(self) -> Self:
+        for speaker, listener in self.topology:
+            if listener in self.blind and speaker not in self.blind:
+                raise ValueError(
+                    f"{listener!r} does not see the price, and {speaker!r}, which does, would tell it; "
+                    "declare sees_price=False for both, or leave the edge out"
+                )
+        return self
+
+    @property
+    def blind(self) -> frozenset[str]:
+        """The roles that do not see the price."""
+        return frozenset(endpoint.role for endpoint in self.endpoints if not endpoint.sees_price)
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON; of an endpoint `sees_price` only where it is false."""
+        given = asdict(self)
+        for endpoint in given["endpoints"]:
+            if endpoint["sees_price"]:
+                del endpoint["sees_price"]
+        return given

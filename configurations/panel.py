@@ -110,13 +110,22 @@ class Panel:
     def __post_init__(self, elements: Elements, roles: Mapping[str, str], answering: Answering) -> None:
         self._elements, self._roles, self._answering = elements, roles, answering
 
-    async def ask(self, role: str, *, agent: int = 0, shown: Sequence[Material] = (), **details: object) -> Estimate:
+    async def ask(
+        self,
+        role: str,
+        *,
+        agent: int = 0,
+        shown: Sequence[Material] = (),
+        continues: Said | None = None,
+        **details: object,
+    ) -> Estimate:
         """One agent's estimate. `details` fill the {placeholders} of the role text. Raises NoAnswer where it has none.
 
         `agent` is its number. One number speaks once in a round, so an agent that is asked beside another of its number
-        gets the next that is free.
+        gets the next that is free. `continues`: the conversation in which this was said goes on, so all that was said in
+        it is known to whoever is asked now.
         """
-        said = await self._put(self._prepare(role, "estimate", agent, shown, details))
+        said = await self._put(self._prepare(role, "estimate", agent, shown, details, continues=continues))
         assert isinstance(said, Estimate)
         return said
 
@@ -206,8 +215,10 @@ class Panel:
         *,
         own: Estimate | None = None,
         given: Report | None = None,
+        continues: Said | None = None,
     ) -> tuple[Ask, dict[str, Any]]:
-        """The ask and its record; `given` is a report that reaches the agent through its role text.
+        """The ask and its record; `given` is a report that reaches the agent through its role text, `continues` something
+        that was said in the conversation which goes on.
 
         Runs without awaiting, so asks are numbered in program order.
         """
@@ -225,7 +236,12 @@ class Panel:
             if said in visible[:i]:
                 what = f"what {said.role!r} said in ask {said.ask}" if not isinstance(said, Statistic) else "a statistic"
                 raise PanelError(f"{role!r} was shown {what} twice; show each once")
-        sources = [*visible, *([self._material(given, role)] if given else [])]
+        sources = [*visible, *(self._material(one, role) for one in (given, continues) if one is not None)]
+        if continues is not None and (continues.role in self._elements.blind) != (role in self._elements.blind):
+            raise PanelError(
+                f"{role!r} goes on with a conversation of {continues.role!r}, and only one of them sees the price; one "
+                "conversation has one view of the market"
+            )
         round_ = 1 + max((said.round for said in sources), default=-1)
         number = self._number(agent, round_)
         statements = [
@@ -253,6 +269,8 @@ class Panel:
             role_text=role_text,
             answer=kind,
             shown=statements,
+            show_price=endpoint.sees_price,
+            continues=None if continues is None else continues.ask,
         )
         record: dict[str, Any] = {
             "ask": ask.ordinal,
@@ -261,7 +279,7 @@ class Panel:
             "role": endpoint.role,
             "kind": kind,
             "shown": sorted({source.ask for said in sources for source in _said(said)}),
-            "direct": sorted(said.ask for said in sources if not isinstance(said, Statistic)),
+            "direct": sorted({said.ask for said in sources if not isinstance(said, Statistic)}),
             "statistics": [(said.text, [one.ask for one in said.of]) for said in visible if isinstance(said, Statistic)],
             "parts": {"asked": _count(details), "given": 0, "blank": 0, "repeated": 0, "dropped": 0},
             "said": None,

@@ -133,8 +133,17 @@ class Distant(Panel):
         Panel.__post_init__(self, elements, roles, answering)
         self._line = line
 
-    async def ask(self, role: str, *, agent: int = 0, shown: Sequence[Material] = (), **details: object) -> Estimate:
-        [said] = await self._said("ask", role=role, agent=agent, shown=shown, details=details)
+    async def ask(
+        self,
+        role: str,
+        *,
+        agent: int = 0,
+        shown: Sequence[Material] = (),
+        continues: Said | None = None,
+        **details: object,
+    ) -> Estimate:
+        on = {} if continues is None else {"continues": self._named(continues)}
+        [said] = await self._said("ask", role=role, agent=agent, shown=shown, details=details, named=on)
         assert isinstance(said, Estimate)
         return said
 
@@ -170,11 +179,18 @@ class Distant(Panel):
         raise PanelError("panel.asks is the run's own record; an isolated configuration does not read it")
 
     async def _said(
-        self, verb: str, *, shown: Sequence[Material], details: Mapping[str, object], **given: Any
+        self,
+        verb: str,
+        *,
+        shown: Sequence[Material],
+        details: Mapping[str, object],
+        named: Mapping[str, Any] | None = None,
+        **given: Any,
     ) -> list[Said]:
-        named = [self._named(one) for one in shown]
-        plain = {name: _plain(value) for name, value in given.items()}
-        return self._hear(await self._line.request(verb, shown=named, details=_details(details), **plain))
+        """`named`: what is named already, as it is sent."""
+        shown_by_name = [self._named(one) for one in shown]
+        plain = {name: _plain(value) for name, value in given.items()} | dict(named or {})
+        return self._hear(await self._line.request(verb, shown=shown_by_name, details=_details(details), **plain))
 
     def _hear(self, answer: Mapping[str, Any]) -> list[Said]:
         said = [said_of(given) for given in answer["said"]]

@@ -132,7 +132,8 @@ class Serving:
 
     def _ask(self, given: Mapping[str, Any]) -> Awaitable[Estimate]:
         shown, details = self._things(given["shown"]), _details(self._panel.ask, given["details"])
-        return self._panel.ask(_value(given["role"]), agent=_value(given["agent"]), shown=shown, **details)
+        on = self._thing(given["continues"]) if "continues" in given else None
+        return self._panel.ask(_value(given["role"]), agent=_value(given["agent"]), shown=shown, continues=on, **details)
 
     def _ask_each(self, given: Mapping[str, Any]) -> Awaitable[list[Estimate]]:
         shown, details = self._things(given["shown"]), _details(self._panel.ask_each, given["details"])

@@ -221,23 +221,33 @@ def _requests_said(stored: Stored) -> str:
 def _market_block(stored: Stored) -> str:
     _needs_requests(stored)
     settings = _settings(stored, "scaffold")
-    block = market_block(stored.view, show_price=settings["show_price"]) + "\n"
-    wrong = (f"{where} begins otherwise" for where, body in stored.bodies if not opening(body).startswith(block))
-    return _all_hold(wrong, f"{_requests_said(stored)}; each begins with what the scaffold makes of the view")
+    shows = settings["show_price"]
+    blocks = {sees: market_block(stored.view, show_price=shows and sees) + "\n" for sees in (True, False)}
+    blind = stored.blind_places
+    wrong = (
+        f"{where} begins otherwise"
+        for where, body in stored.bodies
+        if not opening(body).startswith(blocks[where not in blind])
+    )
+    hidden = f"; {len(blind)} of them without the price, as their roles declare" if blind and shows else ""
+    return _all_hold(wrong, f"{_requests_said(stored)}; each begins with what the scaffold makes of the view{hidden}")
 
 
 def _tool_results(stored: Stored) -> str:
     settings = _settings(stored, "tool_specs")
-    toolbox = Toolbox(stored.view, tuple(settings["tools"]), show_price=settings["show_price"])
+    shows, tools = settings["show_price"], tuple(settings["tools"])
+    toolboxes = {sees: Toolbox(stored.view, tools, show_price=shows and sees) for sees in (True, False)}
 
     def problems() -> Iterator[str]:
         for row in stored.tool_calls:
             if row["tool"] in SERVER_TOOLS:
                 continue
             kept = ToolResult(row["result"], row["items"], row["error"])
+            toolbox = toolboxes[row["ask"] not in stored.blind]
             if toolbox.run(row["tool"], orjson.loads(row["arguments"])) != kept:
                 yield f"{result_of(row)} is not what the tool answers"
         for where, body in stored.bodies:
+            toolbox = toolboxes[where not in stored.blind_places]
             for use, content in exchanges(body):
                 if not use or toolbox.run(use["name"], use["input"]).content != content:
                     yield f"{where} holds a result of {use.get('name', 'no tool call')} that is not what the tool answers"

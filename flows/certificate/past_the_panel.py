@@ -13,7 +13,7 @@ from typing import Any
 from coordeval.agents.messages import decode_reply
 from coordeval.configurations.panel import Estimate
 from coordeval.flows.certificate.stored import Stored
-from coordeval.flows.certificate.text import opening, parsed
+from coordeval.flows.certificate.text import asked, parsed
 
 _STATEMENT = re.compile(
     r'^<statement from="([^"]*)" role="([^"]*)" round="\d+">\n(.*?)\n</statement>$', re.MULTILINE | re.DOTALL
@@ -62,7 +62,7 @@ def _unshown(stored: Stored, answered: dict[int, dict[str, Any]]) -> Iterator[st
         statistics = {row["statistic"] for row in rows if row.get("statistic") is not None}
         sources = [answered[row["from_ask"]] for row in rows if row.get("statistic") is None and row["from_ask"] in answered]
         statements = {(source["role"], _statement(source)) for source in sources}
-        for author, role, text in _STATEMENT.findall(opening(body).partition("\n</role>\n")[2]):
+        for author, role, text in _STATEMENT.findall(asked(body).partition("\n</role>\n")[2]):
             made = unescape(text)
             if (role, made) not in statements and not (author == "the panel" and made in statistics):
                 yield f"ask {call['ask'] + 1} was shown a statement of {role!r} that nobody made: {made[:60]!r}"

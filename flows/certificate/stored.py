@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from coordeval.flows.certificate.text import exchanges, flat, leaves, parsed, points_in, read_result, texts
+from coordeval.flows.study.roles import blind_roles
 from coordeval.ledger import Reader
 from coordeval.market_data.gate import MarketView
 from coordeval.market_data.types import Document, Market, PriceKind, PricePoint
@@ -150,6 +151,18 @@ class Stored:
         return [(where, body) for where, body in found if isinstance(body, dict)]
 
     @cached_property
+    def blind(self) -> frozenset[int]:
+        """The asks of roles that are declared not to see the price."""
+        declared = object_of(self.cell["elements"]).get(self.cell["configuration"], {})
+        roles = blind_roles(declared)
+        return frozenset(call["ask"] for call in self.calls if call["role"] in roles)
+
+    @cached_property
+    def blind_places(self) -> frozenset[str]:
+        """Where their requests are, as `bodies` names it."""
+        return frozenset(place_of(call) for call in self.calls if call["ask"] in self.blind)
+
+    @cached_property
     def said(self) -> list[Said]:
         """Every piece of text in stored requests and tool results, each once."""
         pieces: dict[tuple[str, bool], Said] = {}
@@ -174,14 +187,14 @@ class Stored:
 
 
 _CELLS = """
-    SELECT c.*, s.name AS study, s.hindsight, f.status, f.probability, f.simulated, f.isolation,
+    SELECT c.*, s.name AS study, s.hindsight, s.elements, f.status, f.probability, f.simulated, f.isolation,
         coalesce(m.question, '') AS question
     FROM cells c JOIN studies s USING (study_id) JOIN forecasts f ON f.forecast_id = c.forecast_id
         LEFT JOIN markets m ON m.market_id = c.market_id
     WHERE c.forecast_id = ? ORDER BY s.created_at DESC, c.configuration
 """
 _CALLS = """
-    SELECT c.ask, c.turn, c.draw_id, d.request_id, d.request FROM calls c LEFT JOIN draws d USING (draw_id)
+    SELECT c.ask, c.turn, c.role, c.draw_id, d.request_id, d.request FROM calls c LEFT JOIN draws d USING (draw_id)
     WHERE c.forecast_id = ? ORDER BY c.ask, c.turn
 """
 # of the run that made the forecast: what an earlier try paid for may have gone another way

@@ -57,6 +57,13 @@ def opening(body: Mapping[str, Any]) -> str:
     return str(blocks[0].get("text", "")) if blocks else ""
 
 
+def asked(body: Mapping[str, Any]) -> str:
+    """The text of the ask that a request belongs to: its opening, or what goes on with a conversation."""
+    said = [b for m in _messages(body)[1:] if m.get("role") == "user" for b in _blocks(m) if b.get("type") == "text"]
+    on = [text for block in said if (text := str(block.get("text", ""))).startswith('<role name="')]
+    return on[-1] if on else opening(body)
+
+
 def exchanges(body: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
     """(tool call, its result's content) for each information tool used in the conversation that a request holds."""
     blocks = [block for message in _messages(body) for block in _blocks(message)]

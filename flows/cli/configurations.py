@@ -1,6 +1,6 @@
 """`coordeval configurations`: what can be used, and one of them in full, whatever a plugin's own attributes do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coordeval.configurations import Registry
@@ -32,9 +32,7 @@ def in_full(row: dict[str, Any]) -> Iterator[str]:
         closed = ", ".join(row["isolated"]) or "nothing, on this system"
         yield f"isolated: runs in worker processes; closed to them: {closed}"
     elements = row["elements"]
-    yield "endpoints: " + (
-        "; ".join(f"{e['role']} answers with its {e['answers']}" for e in elements["endpoints"]) or "none"
-    )
+    yield "endpoints: " + ("; ".join(_endpoint(e) for e in elements["endpoints"]) or "none")
     yield "topology: " + (
         "; ".join(f"{b} is shown what {a} said" for a, b in elements["topology"]) or "nobody is shown anything"
     )
@@ -47,3 +45,8 @@ def in_full(row: dict[str, Any]) -> Iterator[str]:
         yield f"parameter {key} ({value['type']}, {value['default'] or 'required'}){about}"
     for role, text in row["roles"].items():
         yield f"role {role}: {text.strip()}"
+
+
+def _endpoint(endpoint: Mapping[str, Any]) -> str:
+    blind = "" if endpoint.get("sees_price", True) else ", and does not see the price"
+    return f"{endpoint['role']} answers with its {endpoint['answers']}{blind}"

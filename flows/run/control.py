@@ -13,6 +13,7 @@ from typing import Any
 
 from coordeval.analysis.control import Answered, Control, Field, Value
 from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.roles import blind_roles
 from coordeval.ledger import Reader
 
 
@@ -29,7 +30,9 @@ def _control(reader: Reader, study: str) -> Control:
     draws = {row["configuration"]: row["draws"] for row in rows if row["draws"]}
     silent = [row["configuration"] for row in rows if not row["draws"]]
     asking = {name for name, elements in found.elements.items() if elements.get("endpoints")}
-    values = reader.query(_VALUES, [found.study_id, PROBE]).to_dicts()
+    blind = {label: sorted(blind_roles(elements)) for label, elements in found.elements.items()}
+    hidden = [f"{label}{_APART}{role}" for label, roles in blind.items() for role in roles]
+    values = reader.query(_VALUES, [hidden, found.study_id, PROBE]).to_dicts()
     imported = "published" in found.content
     elsewhere = "imported" in found.content  # forecasts alone: whether a model was asked, and which, is not known
     asked_and_served = [] if imported else reader.query(_ANSWERED, [found.study_id, PROBE]).to_dicts()
@@ -48,7 +51,9 @@ def _control(reader: Reader, study: str) -> Control:
         baselines=() if elsewhere else tuple(name for name in silent if name not in asking),
         probes=tuple(row["configuration"] for row in planned if row["configuration"] == PROBE),
         unasked=tuple(name for name in silent if name in asking),
-        fields=tuple(_named(_field(name, detail, values), answered) for name, detail in compared.items()),
+        fields=tuple(
+            _hidden(_named(_field(name, detail, values), answered), blind, draws) for name, detail in compared.items()
+        ),
         answered=answered,
     )
 
@@ -63,6 +68,16 @@ def _named(field: Field, answered: tuple[Answered, ...]) -> Field:
     return replace(field, detail=f"{field.detail}; {words}: {who}")
 
 
+def _hidden(field: Field, blind: Mapping[str, list[str]], draws: Mapping[str, int]) -> Field:
+    """The field of the price says to whom it is not shown because they declare it; that is their structure."""
+    declared = [f"{', '.join(map(repr, roles))} of {label}" for label, roles in blind.items() if roles and label in draws]
+    if field.name != "price visibility" or not declared:
+        return field
+    status = "same" if field.status == "not recorded" else field.status  # nobody else was asked
+    return replace(field, status=status, detail=f"{field.detail}; not shown to {'; '.join(declared)}, as declared")
+
+
+_APART = "\x1f"
 FIELDS: Mapping[str, str] = {
     "model": "the model that was asked for",
     "served model": "the model that answered, by its own word",
@@ -90,7 +105,8 @@ _ANSWERED = """
 # form of the answer, which is asked of those who estimate and not of those who report.
 _VALUES = r"""
     WITH used AS (
-        SELECT DISTINCT c.configuration, c.market_id, k.draw_id
+        SELECT DISTINCT c.configuration, c.market_id, k.draw_id,
+            list_contains(?::VARCHAR[], c.configuration || chr(31) || k.role) AS blind
         FROM cells c JOIN calls k USING (forecast_id) WHERE c.study_id = ? AND c.configuration != ?
     ), bodies AS (
         SELECT draw_id, served_model, TRY_CAST(request AS JSON) AS body,
@@ -113,21 +129,29 @@ _VALUES = r"""
                 WHEN contains(lines, chr(10) || 'Current market mid-price: ') THEN 'shown' ELSE 'not shown' END AS visibility
         FROM bodies
     ), alike AS (
-        SELECT u.configuration, u.market_id, model, served, sampling, cap, prompt, tools, block, visibility,
+        SELECT u.configuration, u.market_id, u.blind, model, served, sampling, cap, prompt, tools, block, visibility,
             count(*) AS draws, min(draw_id) AS example
         FROM parts JOIN used u USING (draw_id) GROUP BY ALL
+    ), shown AS (
+        SELECT market_id, regexp_replace(block, '\nMarket price of YES: [^\n]*', '') AS without, min(block) AS block
+        FROM alike WHERE NOT blind GROUP BY 1, 2
+    ), as_declared AS (
+        -- where a role declares that it does not see the price, the block without it is the market's as well
+        SELECT a.* REPLACE (coalesce(s.block, a.block) AS block, CASE WHEN a.blind AND a.visibility = 'shown'
+            THEN 'shown to a role that declares not to see it' ELSE a.visibility END AS visibility)
+        FROM alike a LEFT JOIN shown s ON a.blind AND a.market_id = s.market_id AND a.block = s.without
     ), facts AS (
-        SELECT configuration, market_id, draws, example, unnest([
+        SELECT configuration, market_id, blind, draws, example, unnest([
             {'field': 'model', 'value': model}, {'field': 'served model', 'value': served},
             {'field': 'sampling', 'value': sampling}, {'field': 'output cap', 'value': cap},
             {'field': 'system prompt', 'value': prompt}, {'field': 'tools', 'value': tools},
             {'field': 'market block', 'value': block}, {'field': 'price visibility', 'value': visibility}
         ], recursive := true)
-        FROM alike
+        FROM as_declared
     ), counted AS (
         SELECT field, CASE WHEN field = 'market block' THEN market_id END AS market_id, value, configuration,
             CAST(sum(draws) AS BIGINT) AS draws, min(example) AS example
-        FROM facts GROUP BY ALL
+        FROM facts WHERE NOT (blind AND field = 'price visibility' AND value = 'not shown') GROUP BY ALL
     ), judged AS (
         SELECT *, count(DISTINCT coalesce(value, '')) OVER (PARTITION BY field, market_id) AS values_here,
             min(example) OVER (PARTITION BY field, market_id) = example AS first_here

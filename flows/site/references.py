@@ -39,7 +39,12 @@ def _one(name: str, row: Mapping[str, Any]) -> list[str]:
     told = [
         (
             "endpoints",
-            "; ".join(f"{code(e['role'])} answers with its {e['answers']}" for e in elements["endpoints"]) or "none",
+            "; ".join(
+                f"{code(e['role'])} answers with its {e['answers']}"
+                + ("" if e.get("sees_price", True) else " and does not see the price")
+                for e in elements["endpoints"]
+            )
+            or "none",
         )
     ]
     told += [

@@ -1,4 +1,4 @@
-"""Which role texts the simulator does not obey: said when a study starts, and over every number of its report."""
+"""What is said of roles: whose texts the simulator does not obey, and who is declared not to see the price."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,3 +30,10 @@ def stored_roles_not_read(reader: Reader, study: Study) -> str | None:
     rows = reader.query(_IDENTITIES, [study.study_id]).iter_rows()
     stored = {label: orjson.loads(identity).get("configuration") for label, identity in rows if identity}
     return roles_not_read({label: one for label, one in stored.items() if one and "roles" in one})
+
+
+def blind_roles(elements: Mapping[str, Any]) -> set[str]:
+    """The roles of declared elements that do not see the price; elements may be words where a study was imported."""
+    ends = elements.get("endpoints")
+    declared = [end for end in ends if isinstance(end, dict)] if isinstance(ends, list) else []
+    return {str(end["role"]) for end in declared if end.get("sees_price", True) is False}

@@ -519,3 +519,27 @@ async def test_tools_are_never_withdrawn_where_nothing_is_said_and_the_identity_
     assert "within 12 turns" in str(failure)
     assert "useless_results" not in Settings(model="m", max_tokens=1).identity()
     assert Settings(model="m", max_tokens=1, useless_results=3).identity()["useless_results"] == 3
+
+
+# --- a conversation that goes on, and a price that one agent does not see
+
+
+async def test_an_ask_goes_on_in_the_conversation_of_another():
+    model = Scripted(reply(use("search_evidence", {"query": "rain"}), THINKING), reply(submit()), reply(submit("again")))
+    agents = cell(model)
+    await agents.answer(ESTIMATE)
+    await agents.answer(replace(ESTIMATE, ordinal=1, role="voice", role_text="You go on.", continues=0))
+    first, second = (orjson.loads(request.encoded)["messages"] for request in model.requests[1:])
+    assert second[: len(first)] == first, "all that was said, byte for byte"
+    results, words = second[-1]["content"]
+    assert (results["tool_use_id"], results["content"]) == ("toolu_answer", "Noted.")
+    assert words["text"] == '<role name="voice">\nYou go on.\n</role>\n\nAnswer by calling `submit_estimate`.'
+
+
+async def test_a_role_that_does_not_see_the_price_meets_it_nowhere():
+    model = Scripted(reply(use("market_details", {}), use("price_history", {}, "toolu_2")), reply(submit()))
+    agents = cell(model)
+    await agents.answer(replace(ESTIMATE, show_price=False))
+    asked = orjson.loads(model.requests[1].encoded)
+    assert "0.4" not in str(asked["messages"])
+    assert asked["tools"] == orjson.loads(model.requests[0].encoded)["tools"], "the same tools for everybody"

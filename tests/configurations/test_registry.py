@@ -27,6 +27,8 @@ BUILT_IN = {
     "delphi",
     "self_revision",
     "stance_only",
+    "blind_then_price",
+    "one_conversation",
 }
 
 PLUGIN = '''

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
+from coordeval.agents.answers import Answer
 from coordeval.agents.cell import AskFailed
-from coordeval.configurations import load
+from coordeval.configurations import Configuration, Elements, Endpoint, PanelError, load
 from tests.configurations.test_references import FIRST, Rounds, run
 
 FINAL = AskFailed("refused")
@@ -103,3 +104,71 @@ async def test_all_of_them_begin_with_the_request_of_the_ensemble():
         await run(made(name), answering)
         texts |= {(ask.role, ask.role_text) for ask in answering.asks if ask.round == 0}
     assert len(texts) == 1, "so the first round is shared, and what then differs is coordination"
+
+
+# --- before and after the price, and one conversation
+
+
+async def test_who_is_asked_blind_is_asked_without_the_price_and_reads_itself_only():
+    answering = Rounds([0.1, 0.2, 0.9], [0.3, 0.4, 0.5])
+    probability, _ = await run(made("blind_then_price"), answering)
+    assert probability == 0.4
+    assert [ask.show_price for ask in answering.asks] == [False] * 3 + [True] * 3
+    assert [[one.author for one in ask.shown] for ask in answering.asks[3:]] == [["you"]] * 3
+
+
+def test_who_sees_the_price_tells_it_to_nobody_who_does_not():
+    ends = (Endpoint("seer", "estimate"), Endpoint("blind", "estimate", sees_price=False))
+    rest = dict.fromkeys(("authority", "synchronisation", "aggregation", "termination"), "x")
+    with pytest.raises(ValueError, match="'blind' does not see the price, and 'seer', which does, would tell it"):
+        Elements(endpoints=ends, topology=(("seer", "blind"),), failure_handling="abort", **rest)
+    assert Elements(endpoints=ends, topology=(("blind", "seer"),), failure_handling="abort", **rest).blind == {"blind"}
+
+
+def test_what_stands_at_its_default_changes_no_identity():
+    assert repr(Endpoint("a", "estimate")) == "Endpoint(role='a', answers='estimate')"
+    assert "sees_price" not in str(load().classes["peer_critique_debate"].elements.as_dict())
+
+
+async def test_one_agent_goes_on_in_one_conversation():
+    turns = [[p] for p in (0.1, 0.2, 0.9, 0.3, 0.4, 0.5)]
+    answering = Rounds(*turns)
+    probability, panel = await run(made("one_conversation", rounds=1), answering)
+    assert probability == 0.4, "the median of the three voices in the last round"
+    assert [ask.continues for ask in answering.asks] == [None, 0, 1, 2, 3, 4]
+    assert {ask.agent for ask in answering.asks} == {0}
+    assert [record["shown"] for record in panel.asks] == [[], [0], [1], [2], [3], [4]]
+    assert "now you are voice 3, in round 1." in answering.asks[-1].role_text.lower()
+
+
+async def test_a_voice_without_an_answer_stands_where_it_stood():
+    answering = Rounds()
+
+    async def answer(ask):  # the failed ask stands in the same round as the next one
+        answering.asks.append(ask)
+        said = [0.1, 0.2, 0.9, 0.3, FINAL, 0.5][ask.ordinal]
+        if isinstance(said, AskFailed):
+            raise said
+        return Answer(probability=said, text="why", reading="reading")
+
+    answering.answer = answer
+    probability, _ = await run(made("one_conversation", rounds=1), answering)
+    assert probability == 0.3, "0.3, 0.2 from the round before, 0.5"
+    assert answering.asks[5].continues == 3
+
+
+async def test_one_conversation_has_one_view_of_the_market():
+    class Mixed(Configuration):
+        name = "mixed"
+        elements = Elements(
+            endpoints=(Endpoint("forecaster", "estimate", sees_price=False), Endpoint("voice", "estimate")),
+            topology=(("forecaster", "voice"),), authority="x", synchronisation="x", aggregation="x", termination="x",
+            failure_handling="abort",
+        )  # fmt: skip
+
+        async def forecast(self, panel):
+            first = await panel.ask("forecaster")
+            await panel.ask("voice", continues=first)
+
+    with pytest.raises(PanelError, match="one conversation has one view of the market"):
+        await run(Mixed(), Rounds([0.1], [0.2]))

@@ -28,6 +28,8 @@ await asyncio.sleep(0)
 slow.cancel()
 return panel.conclude((one.probability + fmean(e.probability for e in said)) / 2)
 """,
+    "goes_on": "first = await panel.ask('forecaster')\nsecond = await panel.ask('critic', continues=first, agents=1)\n"
+    "return panel.conclude(second.probability)",
     "raises": "await panel.ask('forecaster')\nraise ExceptionGroup('g', [ValueError('a'), KeyError('b')])",
     "declines": "from coordeval import NoForecast\nraise NoForecast('no idea')",
     "beyond": "return panel.conclude(1.5)",

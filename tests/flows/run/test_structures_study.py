@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from coordeval.flows.certificate.certificate import certificate
 from coordeval.flows.run import guard
 from coordeval.flows.run.control import control
 from coordeval.flows.run.planning import plan, pull
@@ -36,6 +37,12 @@ def test_all_were_given_the_same_but_for_what_is_declared(reader):
     assert (found.held, found.unasked) == (True, ())
 
 
+def test_every_certificate_passes(reader):
+    for (forecast_id,) in reader.query("SELECT forecast_id FROM forecasts JOIN cells USING (forecast_id)").rows():
+        failed = [check for check in certificate(reader, forecast_id).checks if check.status == "failed"]
+        assert failed == []
+
+
 def test_all_that_was_shown_goes_along_declared_edges(reader):
     shown = reader.query("""
         SELECT DISTINCT c.configuration AS label, a.role AS speaker, b.role AS listener
@@ -58,4 +65,5 @@ def test_less_is_moved_by_a_number_than_by_a_reason_and_nothing_by_nobody(reader
     """).rows()
     )
     assert moved["self_revision"] < moved["stance_only"] < moved["peer_critique_debate"]
+    assert moved["self_revision"] < moved["blind_then_price"], "the price moves who did not know it"
     assert moved["empty_reasons"] < moved["peer_critique_debate"]
