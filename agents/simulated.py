@@ -27,6 +27,7 @@ from statistics import NormalDist, fmean
 from struct import unpack
 from typing import Any, ClassVar, NamedTuple
 
+from coordeval.agents import simulated_bargaining as bargaining
 from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
 from coordeval.agents.simulated_reading import Opening, Talk, read_request, text_of
 from coordeval.agents.simulated_words import probability_of, reasons
@@ -137,6 +138,8 @@ class SimulatedModel:
 
     def _answer(self, opening: "Opening", talk: "Talk", luck: "_Luck") -> dict[str, Any]:
         """The input of the answer tool that the prompt asks for."""
+        if opening.role in ("proposer", "party") and opening.answer == "report":
+            return bargaining.commitment(opening, self.parameters.herding)
         if opening.parts:
             parts = [f"Part {i + 1}. {_ASPECTS[i % len(_ASPECTS)]}" for i in range(opening.parts)]
             return {
@@ -172,6 +175,8 @@ class SimulatedModel:
             own, noise = self._view(opening, talk, luck), 0.0
         if opening.price is not None and (opening.own is None or opening.role == "price_reader"):
             own += p.anchoring * (opening.price - own)
+        if opening.role == "committed" and opening.proposal is not None:
+            return (opening.proposal[1] if bargaining.agrees(opening, p.herding) else own) + noise
         if others := (*opening.peers, *opening.stances):
             weight = p.herding + (p.conformity if opening.role == "aligner" else 0.0)
             if opening.stances:

@@ -22,6 +22,7 @@ _STATEMENT = re.compile(
 )
 _PROBABILITY = re.compile(r"Probability: ([01]\.\d+)")
 _NUMBER = re.compile(r"\b([01]\.\d+)\b")
+_PROPOSAL = re.compile(r"\bproposal (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Opening:
     stances: tuple[float, ...]
     """The first decimal number of each statistic: where somebody stands, without a reason."""
     readings: tuple[float, ...]
+    proposal: tuple[int, float] | None
+    """The number of the proposal that the role names, and what it says."""
 
 
 @lru_cache(maxsize=4096)
@@ -73,7 +76,15 @@ def read_opening(text: str) -> Opening:
         peers=tuple(peers.values()),
         stances=tuple(stances),
         readings=tuple(readings),
+        proposal=_proposal(role_block, shown),
     )
+
+
+def _proposal(role: str, shown: str) -> tuple[int, float] | None:
+    if (named := _PROPOSAL.search(role)) is None:
+        return None
+    stated = re.search(rf"^Proposal {named[1]} \(agent \d+\): ([01]\.\d+)\.", shown, re.MULTILINE)
+    return None if stated is None else (int(named[1]), logit(stated[1]))
 
 
 def read_request(messages: Sequence[Mapping[str, Any]]) -> tuple[Opening, "Talk"]:

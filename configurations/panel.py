@@ -18,6 +18,7 @@ import orjson
 from coordeval.agents.answers import Answer
 from coordeval.agents.cell import AskFailed
 from coordeval.agents.scaffold import AnswerKind, Ask, Statement, plain
+from coordeval.configurations.acts import Acts, Agreement
 from coordeval.configurations.elements import Elements
 from coordeval.configurations.said import Estimate, Material, Report, Said, Statistic
 from coordeval.market_data.errors import CoordevalError
@@ -101,6 +102,7 @@ class Panel:
     """Where failures are handled by "abort": the first one."""
     _asks: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
     _statistics: list[Statistic] = field(default_factory=list, init=False, repr=False)
+    _acts: Acts = field(default_factory=Acts, init=False, repr=False)
     _spoke: set[tuple[int, int]] = field(default_factory=set, init=False, repr=False)
     _concluded: list[tuple[Forecast, float]] = field(default_factory=list, init=False, repr=False)
     _elements: Elements = field(init=False, repr=False)
@@ -163,6 +165,35 @@ class Panel:
         tasks = plan.parts[:limit] or (plan.text,)
         asks = [self._prepare(role, "report", i, (), {"task": task}, given=plan) for i, task in enumerate(tasks)]
         return [said for said in await self._gather(asks) if isinstance(said, Report)]
+
+    async def commit(
+        self,
+        role: str,
+        estimates: Sequence[Estimate],
+        *,
+        shown: Sequence[Material] = (),
+        within: float = 0.05,
+        **details: object,
+    ) -> list[Report]:
+        """What the agents of these estimates commit themselves to, all asked at once, each shown its own estimate too.
+
+        Each part of such a report is one act on a numbered proposal (`configurations.acts`). They are done in the order of
+        asking, once all have answered. `within`: how far a later estimate may lie from what it is bound to.
+        """
+        if isinstance(within, bool) or not isinstance(within, int | float) or not 0 <= within <= 1:
+            raise PanelError(f"commit({role!r}, within={within!r}): it is a difference of probabilities, from 0 to 1")
+        told = {"agents": len(estimates), "within": within, **details}
+        asks = [self._prepare(role, "report", e.agent, shown, told, own=e) for e in estimates]
+        return [self._entered(said, float(within)) for said in await self._gather(asks) if isinstance(said, Report)]
+
+    def positions(self) -> str:
+        """Every proposal and who stands where on it, in words, to be shown as a statistic of the reports."""
+        return self._acts.words()
+
+    def agreement(self) -> Agreement | None:
+        """Who agreed to the proposal with the most agreements, the newest of several, who only acknowledged it, who
+        rejected it; None where there is no proposal."""
+        return self._acts.best()
 
     def statistic(self, text: str, *, of: Sequence[Said]) -> Statistic:
         """A sentence about what was said, to be shown like it: whoever may be shown all of `of` may be shown this.
@@ -288,6 +319,12 @@ class Panel:
         self._asks.append(record)
         self._spoke.add((number, round_))
         return ask, record
+
+    def _entered(self, said: Report, within: float) -> Report:
+        """The report with the acts in its parts, which are done with that."""
+        acts = self._acts.read(said.parts, agent=said.agent, round_=said.round, ask=said.ask, within=within)
+        self._asks[said.ask]["said"] = replace(said, acts=acts)
+        return replace(said, acts=acts)
 
     def _heard(self, ask: object) -> Said | None:
         """What was said in the ask of this number; None where nothing was."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from coordeval.configurations.acts import Act
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -31,6 +33,8 @@ class Report:
     ask: int
     text: str
     parts: tuple[str, ...]
+    acts: tuple[Act, ...] = ()
+    """What was committed to, where that was asked for (`Panel.commit`)."""
 
     @property
     def statement(self) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from coordeval.ledger.tables import Table, Tables
 
-CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts")
+CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts", "acts")
 """What one cell leaves behind, all with the same forecast_id."""
 
 _FIXED = {

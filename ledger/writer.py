@@ -38,6 +38,7 @@ class CellRows:
     estimates: Sequence[Row] = ()
     messages: Sequence[Row] = ()
     parts: Sequence[Row] = ()
+    acts: Sequence[Row] = ()
 
 
 def checked_cell(tables: Tables, cell: CellRows) -> dict[str, list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from coordeval.configurations.acts import Act
 from coordeval.configurations.panel import Estimate, Report, Said
 
 LENGTH = struct.Struct(">I")
@@ -16,7 +17,7 @@ MOST_MESSAGES = 100_000
 """Of one cell."""
 
 ESTIMATE = ("agent", "role", "round", "ask", "probability", "rationale", "reading")
-REPORT = ("agent", "role", "round", "ask", "text", "parts")
+REPORT = ("agent", "role", "round", "ask", "text", "parts", "acts")
 
 
 def frame(message: Mapping[str, Any]) -> bytes:
@@ -32,7 +33,8 @@ def said_as_json(said: Said) -> dict[str, Any]:
 def said_of(given: Mapping[str, Any]) -> Said:
     if "probability" in given:
         return Estimate(**{name: given[name] for name in ESTIMATE})
-    return Report(**{name: given[name] for name in REPORT} | {"parts": tuple(given["parts"])})
+    rest = {"parts": tuple(given["parts"]), "acts": tuple(Act(**act) for act in given["acts"])}
+    return Report(**{name: given[name] for name in REPORT} | rest)
 
 
 def object_in(body: bytes) -> dict[str, Any]:

@@ -168,6 +168,22 @@ class Distant(Panel):
         answer = await self._line.request("delegate", role=_plain(role), plan=self._named(plan), limit=_plain(limit))
         return [one for one in self._hear(answer) if isinstance(one, Report)]
 
+    async def commit(
+        self,
+        role: str,
+        estimates: Sequence[Estimate],
+        *,
+        shown: Sequence[Material] = (),
+        within: float = 0.05,
+        **details: object,
+    ) -> list[Report]:
+        of = {"of": [self._named(own) for own in estimates]}
+        said = await self._said("commit", role=role, shown=shown, details=details, named=of, within=within)
+        reports = [one for one in said if isinstance(one, Report)]
+        for report in reports:
+            self._acts.add(report.acts)
+        return reports
+
     def statistic(self, text: str, *, of: Sequence[Said]) -> Statistic:
         self._line.call("statistic", text=_plain(text), of=[self._named(said) for said in of])
         made = Statistic(text=text, of=tuple(of))

@@ -44,6 +44,7 @@ class Serving:
             "revise": self._revise,
             "report": self._report,
             "delegate": self._delegate,
+            "commit": self._commit,
         }
 
     async def to_the_end(self) -> Forecast:
@@ -153,6 +154,11 @@ class Serving:
     def _delegate(self, given: Mapping[str, Any]) -> Awaitable[list[Report]]:
         [plan] = self._things([given["plan"]])
         return self._panel.delegate(_value(given["role"]), plan, limit=_value(given["limit"]))
+
+    def _commit(self, given: Mapping[str, Any]) -> Awaitable[list[Report]]:
+        of, shown = self._things(given["of"]), self._things(given["shown"])
+        details = _details(self._panel.commit, given["details"])
+        return self._panel.commit(_value(given["role"]), of, shown=shown, within=_value(given["within"]), **details)
 
     def _statistic(self, given: Mapping[str, Any]) -> None:
         self._statistics.append(self._panel.statistic(_value(given["text"]), of=self._things(given["of"])))

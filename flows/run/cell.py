@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from coordeval.agents.cell import AskFailed, BoundReached, CellAgents
 from coordeval.agents.messages import Model
 from coordeval.configurations import Estimate, Panel, PanelError
+from coordeval.configurations.acts import Act
 from coordeval.configurations.isolation import Isolated
 from coordeval.flows.run import guard
 from coordeval.flows.run.custody import Custody
@@ -186,7 +188,13 @@ def _rows(
             for record in asks
             if (parts := record["parts"])["asked"] or parts["given"] or parts["blank"]
         ],
+        acts=[_act_row(act) for record in asks for act in getattr(record["said"], "acts", ())],
     )
+
+
+def _act_row(act: Act) -> dict[str, Any]:
+    row = asdict(act)
+    return row | {"said": row.pop("text")}
 
 
 def _isolation(cell: Cell) -> str | None:

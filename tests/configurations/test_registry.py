@@ -29,6 +29,7 @@ BUILT_IN = {
     "stance_only",
     "blind_then_price",
     "one_conversation",
+    "committed_consensus",
 }
 
 PLUGIN = '''

@@ -26,7 +26,8 @@ class C_NAME(Configuration):
     name: ClassVar[str] = "NAME"
     elements: ClassVar[Elements] = Elements(
         endpoints=(Endpoint("forecaster", "estimate"), Endpoint("critic", "estimate"), Endpoint("planner", "report")),
-        topology=(("forecaster", "critic"), ("critic", "critic")), authority="equal",
+        topology=(("forecaster", "critic"), ("critic", "critic"), ("forecaster", "planner"), ("planner", "critic")),
+        authority="equal",
         synchronisation="none", aggregation="mean", termination="once", failure_handling="HANDLING",
     )
 

@@ -28,6 +28,15 @@ await asyncio.sleep(0)
 slow.cancel()
 return panel.conclude((one.probability + fmean(e.probability for e in said)) / 2)
 """,
+    "commits": """
+said = await panel.ask_each("forecaster", 2)
+reports = await panel.commit("planner", said, within=0.1)
+reports += await panel.commit("planner", said)
+best = panel.agreement()
+shown = panel.statistic(panel.positions(), of=reports)
+await panel.revise(said, role="critic", shown=lambda *_: [shown])
+return panel.conclude(best.probability)
+""",
     "goes_on": "first = await panel.ask('forecaster')\nsecond = await panel.ask('critic', continues=first, agents=1)\n"
     "return panel.conclude(second.probability)",
     "raises": "await panel.ask('forecaster')\nraise ExceptionGroup('g', [ValueError('a'), KeyError('b')])",
@@ -54,6 +63,11 @@ def _reply(request, slot):
     return (
         {"report": "a plan", "parts": ["one", "two"]}
         if slot.configuration == "verbs" and slot.ask == 0
+        else {
+            "report": "acts",
+            "parts": [["propose 0.4", "agree 9"], ["propose 0.6"], ["agree 2"], ["reject 2"]][slot.ask - 2],
+        }
+        if slot.configuration == "commits" and slot.ask in (2, 3, 4, 5)
         else 0.3 + slot.k / 10
     )
 
@@ -65,6 +79,7 @@ _EVERYTHING = {
     "estimates": "SELECT * FROM estimates ORDER BY ALL",
     "messages": "SELECT * FROM messages ORDER BY ALL",
     "parts": "SELECT * FROM parts ORDER BY ALL",
+    "acts": "SELECT * FROM acts ORDER BY ALL",
     "cells": "SELECT * FROM cells ORDER BY ALL",
 }
 

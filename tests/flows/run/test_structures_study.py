@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from coordeval.flows.certificate.certificate import certificate
@@ -12,6 +13,7 @@ from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import open_evaluation
 from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, Reader, read
+from coordeval.ledger.acts import commitments_frame
 
 STUDY = Path(__file__).parents[3] / "studies" / "structures.toml"
 
@@ -67,3 +69,15 @@ def test_less_is_moved_by_a_number_than_by_a_reason_and_nothing_by_nobody(reader
     assert moved["self_revision"] < moved["stance_only"] < moved["peer_critique_debate"]
     assert moved["self_revision"] < moved["blind_then_price"], "the price moves who did not know it"
     assert moved["empty_reasons"] < moved["peer_critique_debate"]
+
+
+def test_acts_are_rows_and_who_agreed_keeps_to_it_or_is_found(reader):
+    acts = reader.query("SELECT * FROM acts").to_dicts()
+    assert {act["verb"] for act in acts} >= {"propose", "agree"}
+    reports = reader.query("SELECT DISTINCT forecast_id, ask FROM estimates WHERE kind = 'report'").rows()
+    assert {(act["forecast_id"], act["ask"]) for act in acts} <= set(reports)
+    found = commitments_frame(reader, "structures")
+    assert set(found["configuration"]) == {"committed_consensus"}
+    agreed = found.filter(position="agreed")
+    assert agreed["kept"].to_list() == ((agreed["estimate"] - agreed["probability"]).abs() <= 0.05).to_list()
+    assert found.filter(pl.col("position") != "agreed")["kept"].is_null().all(), "who only acknowledged is bound to nothing"
