@@ -35,9 +35,9 @@ _SCHEMA = {
 def commitments_frame(reader: Reader, study: str) -> pl.DataFrame:
     """A row for each agent and proposal that it stands on in the end, of each forecast of a study (name or id).
 
-    Columns: configuration, market_id, replicate, forecast_id, agent, position (agreed, acknowledged, rejected), proposal (its
-    number), probability (of the proposal), within (how far a later estimate may lie from it), estimate (the agent's last one
-    after its act; null where it gave none), kept (null unless it agreed and estimated again). Who acknowledged is never bound.
+    Columns: configuration, market_id, replicate, forecast_id, agent, position (agreed, acknowledged, rejected), proposal
+    (its number), probability (of the proposal), within (how far a later estimate may lie from it), estimate (the agent's
+    last one after its act; null where it gave none), kept (null unless it agreed and estimated again).
     """
     with reader.moment() as held:
         acts = held.query(_ACTS, [held.study(study).study_id]).to_dicts()

@@ -302,7 +302,7 @@ async def test_rows_of_a_cell_go_in_with_their_cell_only(ledger):
         ledger.write("calls", [rows.call()])
     with pytest.raises(LedgerError, match="put_cell"):
         await ledger.put("forecasts", rows.forecast())
-    with pytest.raises(LedgerError, match="unknown table 'draw': it must be one of attempts, batches, calls"):
+    with pytest.raises(LedgerError, match="unknown table 'draw': it must be one of acts, attempts, batches, calls"):
         await ledger.put("draw", rows.draw())
 
 
