@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from coordeval.ledger.commitments import LATE
 from coordeval.ledger.reader import Reader
 
 _CELLS: Final = """
@@ -39,3 +40,37 @@ def talk_frames(reader: Reader, study: str, run_id: str | None = None) -> Mappin
     with reader.moment() as held:
         bound = {"study": held.study(study).study_id, "run": run_id}
         return {"cells": held.query(_CELLS, bound)} | {name: held.query(sql, bound) for name, sql in _FRAMES.items()}
+
+
+MOST_TEXTS: Final = 2000
+"""Forecasts of a configuration whose texts are read: those with the lowest ids, which are hashes, so a sample by chance."""
+_TALKED: Final = f"""
+    WITH mine AS (
+        SELECT c.configuration, c.market_id, coalesce(m.event_id, c.market_id) AS event_id, c.replicate, c.forecast_id,
+            CAST(o.value AS TINYINT) AS outcome, f.probability AS forecast, f.model_calls AS turns,
+            row_number() OVER (PARTITION BY c.configuration ORDER BY c.forecast_id) AS place
+        FROM cells c JOIN forecasts f USING (forecast_id) LEFT JOIN markets m ON m.market_id = c.market_id
+            LEFT JOIN (FROM current_outcomes WHERE market_id NOT IN ({LATE})) o ON o.market_id = c.market_id
+        WHERE c.study_id = $study
+    ), sent AS (
+        SELECT s.forecast_id, count(DISTINCT (s.from_ask, s.to_ask)) AS messages
+        FROM messages s SEMI JOIN mine USING (forecast_id)
+            JOIN estimates a ON a.forecast_id = s.forecast_id AND a.ask = s.from_ask
+            JOIN estimates b ON b.forecast_id = s.forecast_id AND b.ask = s.to_ask
+        WHERE NOT (a.agent = b.agent AND a.kind = 'estimate' AND b.kind = 'estimate') GROUP BY ALL
+    ), wrote AS (
+        SELECT forecast_id, list(rationale ORDER BY ask) AS texts
+        FROM (
+            SELECT e.forecast_id, e.ask, e.rationale, e.kind, e.round, max(e.round) OVER (PARTITION BY e.forecast_id) AS last
+            FROM estimates e SEMI JOIN (FROM mine WHERE place <= {MOST_TEXTS}) m USING (forecast_id)
+        ) WHERE round = last AND kind <> 'failed' GROUP BY ALL
+    )
+    SELECT configuration, market_id, event_id, replicate, outcome, forecast, turns, coalesce(messages, 0) AS messages, texts
+    FROM mine LEFT JOIN sent USING (forecast_id) LEFT JOIN wrote USING (forecast_id)
+    WHERE turns > 0 ORDER BY configuration, market_id, replicate
+"""
+
+
+def talked_frame(reader: Reader, study: str) -> pl.DataFrame:
+    """`analysis.talk.scaling.TALKED` of a study (name or id): one row per forecast that asked a model."""
+    return reader.query(_TALKED, {"study": reader.study(study).study_id})

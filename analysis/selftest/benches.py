@@ -30,6 +30,8 @@ from coordeval.analysis.quality.bootstrap import bootstrap, of_grid
 from coordeval.analysis.quality.nulls import nulls as component_nulls
 from coordeval.analysis.quality.tracking import tracking
 from coordeval.analysis.selftest import truth
+from coordeval.analysis.selftest.groups import groups, true_values
+from coordeval.analysis.selftest.groups import measured as measured_groups
 from coordeval.analysis.selftest.regimes import REGIMES, Regime, regime
 from coordeval.analysis.selftest.talk import AGENTS, PARAMETERS, STRUCTURES, estimates, openings, talk
 from coordeval.analysis.selftest.talk_truth import talked
@@ -281,8 +283,15 @@ def talks(task: Task) -> Seen:
     yield task.check("interval", "anchoring", row["configuration"]), _held(row, PARAMETERS.anchoring)
 
 
+def grouped(task: Task) -> Seen:
+    """Diversity, flips by cause, agreement and the metrics of scaling."""
+    true = true_values(task.regime)
+    for (of, measure), row in measured_groups(groups(task.markets, regime=task.regime, rng=task.rng), **task.options):
+        yield task.check("interval", f"group: {measure}", of), _held(row, true[of, measure])
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
-    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline)
+    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline, grouped)
 }
 """Name -> what is tried in one world."""
 TRIO: Final = (

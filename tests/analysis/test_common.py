@@ -38,6 +38,27 @@ def kept(frame: pl.DataFrame) -> a.Scored:
     return a.scored(frame)
 
 
+def ended(said: pl.DataFrame) -> pl.DataFrame:
+    """The forecasts of a frame of estimates."""
+    cells = said.sort("ask").unique(["configuration", "market_id", "replicate"], keep="first", maintain_order=True)
+    failed = pl.col("forecast").is_null()
+    return cells.select(
+        *("configuration", "market_id", "event_id", "replicate", "outcome"),
+        status=pl.when(failed).then(pl.lit("failed")).otherwise(pl.lit("answered")),
+        probability="forecast",
+        reason=pl.when(failed).then(pl.lit("no answer")),
+    )
+
+
+def talked(said: pl.DataFrame) -> pl.DataFrame:
+    """The same with calls, messages and texts."""
+    counts = said.group_by("configuration", "market_id", "replicate").agg(
+        turns=pl.len(), messages=2 * (pl.col("round") > 0).sum(), texts=pl.col("role").sort_by("ask")
+    )
+    made = ended(said).join(counts, on=["configuration", "market_id", "replicate"], how="left")
+    return made.rename({"probability": "forecast"})
+
+
 CELLS = {
     "leaderboard": Measure(
         lambda f: a.leaderboard(f, resamples=50).table,
@@ -176,6 +197,42 @@ SAID = {
         symmetric=("estimate",),
         extensive=("n_markets",),
         by_name="how a configuration pools is read off its elements, else off its name",
+    ),
+}
+SAID |= {
+    "diversity": Measure(
+        lambda f: a.diversity(f, n=N),
+        ("configuration", "round", "measure"),
+        ("n_markets", "estimate"),
+        lambda f, seed: a.diversity(f, n=N, seed=seed),
+        symmetric=("estimate",),
+        extensive=("n_markets",),
+    ),
+    "flips": Measure(
+        lambda f: a.flips(f, n=N).table,
+        ("part", "measure"),
+        ("n_markets", "estimate"),
+        lambda f, seed: a.flips(f, n=N, seed=seed).table,
+        symmetric=("estimate",),
+        extensive=("n_markets",),
+        by_name="which configuration is which arm is said by name",
+    ),
+    "ends": Measure(
+        lambda f: a.ends(f, ended(f), n=N),
+        ("configuration", "measure"),
+        ("n_markets", "estimate"),
+        lambda f, seed: a.ends(f, ended(f), n=N, seed=seed),
+        symmetric=("estimate",),
+        extensive=("n_markets",),
+    ),
+    "scaling": Measure(
+        lambda f: a.scaling(talked(f), n=N),
+        ("configuration", "measure"),
+        ("n_markets", "estimate"),
+        lambda f, seed: a.scaling(talked(f), n=N, seed=seed),
+        symmetric=("estimate",),
+        extensive=("n_markets",),
+        by_name="one agent alone is what single_agent is",
     ),
 }
 ALL = [*((name, m, "cells") for name, m in CELLS.items()), *((name, m, "said") for name, m in SAID.items())]
