@@ -107,9 +107,9 @@ def ends(
     for name in said["configuration"].unique().sort():
         mine = every.filter(configuration=name)
         for end in ENDS:
-            values = (mine["end"] == end).cast(pl.Float64).to_numpy()
+            share = (mine["end"] == end).cast(pl.Float64).to_numpy()
             why = "no cell is made"
-            rows.append({"configuration": name, "measure": end} | tell.mean(mine, values, why=why, bounds=UNIT))
+            rows.append({"configuration": name, "measure": end} | tell.mean(mine, share, why=why, bounds=UNIT))
         together = mine.filter(pl.col("end") != "alone")
         agreed = mine.filter(end="agreement")
         told = agreed.drop_nulls("wrong")

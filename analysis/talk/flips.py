@@ -3,7 +3,7 @@
 Source: arXiv 2606.00820, whose arms are: asked again alone; shown what others estimate; shown their reasons too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ def flips(
     return Flips(table=table(rows, _SCHEMA), arms=dict(arms), n=n, seed=seed, level=level)
 
 
-def _markets(said: Mapping[str, pl.DataFrame], arms: list[str]) -> pl.DataFrame:
+def _markets(said: Mapping[str, pl.DataFrame], arms: Sequence[str]) -> pl.DataFrame:
     """The markets that all of these arms have."""
     if not arms:
         return pl.DataFrame(schema={"market_id": pl.String})

@@ -311,3 +311,15 @@ def test_the_quick_plan_covers_every_bench():
     from coordeval.analysis.selftest import BENCHES
 
     assert set(QUICK) == set(BENCHES)
+
+
+def test_the_measures_of_groups_hold_the_truth_of_their_worlds():
+    """A formula that is off misses everywhere; of intervals at 95% one in five would not."""
+    seen = [
+        held
+        for world in ("balanced", "skewed")
+        for _, held in benches.BENCHES["grouped"](benches.Task(bench="grouped", world=world, markets=200, number=3))
+    ]
+    held = [one for one in seen if one is not None]
+    assert len(held) >= 56
+    assert sum(held) >= 0.8 * len(held)
