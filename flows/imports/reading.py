@@ -13,7 +13,7 @@ from coordeval.analysis.words.phrases import counted
 from coordeval.flows.imports.checks import Problem, judge
 from coordeval.flows.imports.columns import Columns, found
 from coordeval.flows.imports.readers import form_of, settled
-from coordeval.flows.imports.said import TABLE, judged, place, say, says
+from coordeval.flows.imports.said import judged, place, say, says, table
 from coordeval.flows.imports.staging import Staged, expanded, scratch, stage, stage_frame, stage_rows, text
 from coordeval.flows.imports.wanted import FIELDS, ImportRefused, Wanted
 
@@ -91,13 +91,13 @@ def understood(
         files, passed_over = _staged(con, given, wanted)
         header = list(dict.fromkeys(column for file in files for column in file.columns))
         of = found(header, wanted)
-        con.execute(TABLE)
+        con.execute(table(of))
         for i, file in enumerate(files):
             say(con, file, i, of, wanted)
         if "forecaster" not in of.of and not of.wide:
             con.execute(f"UPDATE typed SET forecaster = {text(wanted.forecaster or wanted.name)}")
         scale, percent = _scales(con, files, of, wanted)
-        judged(con, files, percent, wanted)
+        judged(con, files, of, percent, wanted)
         refused, aside = judge(con, wanted)
         _keep(con, wanted)
         _facts(con, wanted)

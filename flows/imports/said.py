@@ -39,45 +39,72 @@ _NUMERIC: Final = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "BIGNUM")
 _DATE: Final = r"\d{4}-\d\d-\d\d"
 _CLOCK: Final = r"[ T]\d\d:\d\d(:\d\d([.]\d+)?)?"
 _ZONE: Final = r"\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)"
-TABLE: Final = (
-    "CREATE TABLE typed (n BIGINT, file INTEGER, row BIGINT, in_column VARCHAR, "
-    + ", ".join(f"{field} VARCHAR" for field in TEXTS)
-    + ", "
-    + ", ".join(f"{field} DOUBLE, {field}_text VARCHAR, {field}_sign BOOLEAN" for field in NUMBERS)
-    + ", "
-    + ", ".join(f"{field} TIMESTAMPTZ, {field}_text VARCHAR, {field}_day BOOLEAN, {field}_naive BOOLEAN" for field in TIMES)
-    + ", outcome_status VARCHAR, result UTINYINT)"
-)
+_ALWAYS: Final = ("question_id", "forecaster", "probability", "outcome")
+"""Fields that every table of rows has, whatever is in the files."""
+
+
+def _columns() -> dict[str, tuple[str, str]]:
+    """Column of a row -> (the field that it is of, its type)."""
+    found = {field: (field, "VARCHAR") for field in TEXTS}
+    for field in NUMBERS:
+        found |= {field: (field, "DOUBLE"), f"{field}_text": (field, "VARCHAR"), f"{field}_sign": (field, "BOOLEAN")}
+    for field in TIMES:
+        found |= {field: (field, "TIMESTAMPTZ"), f"{field}_text": (field, "VARCHAR")}
+        found |= {f"{field}_day": (field, "BOOLEAN"), f"{field}_naive": (field, "BOOLEAN")}
+    return found | {"outcome_status": ("outcome", "VARCHAR"), "result": ("outcome", "UTINYINT")}
+
+
+_COLUMNS: Final = _columns()
+
+
+def _there(found: Columns) -> list[str]:
+    """The columns of fields that the files have: one of nulls would take as long to store as one that says something."""
+    return [column for column, (field, _) in _COLUMNS.items() if field in found.of or field in _ALWAYS]
+
+
+def table(found: Columns) -> str:
+    """SQL that makes `typed`, the rows with the columns that the files have."""
+    own = ", ".join(f"{column} {_COLUMNS[column][1]}" for column in _there(found))
+    return f"CREATE TABLE typed (n BIGINT, file INTEGER, row BIGINT, in_column VARCHAR, {own})"
 
 
 def say(con: duckdb.DuckDBPyConnection, staged: Staged, file: int, found: Columns, wanted: Wanted) -> None:
     """Adds the rows of a staged table to `typed`, and drops it."""
     for column in found.wide:
         if column in staged.columns:
-            _add(con, staged, file, {**found.of, "probability": column}, wanted, forecaster=column)
+            _add(con, staged, file, {**found.of, "probability": column}, wanted, _there(found), forecaster=column)
     if not found.wide:
-        _add(con, staged, file, found.of, wanted, forecaster=None)
+        _add(con, staged, file, found.of, wanted, _there(found), forecaster=None)
     con.execute(f"DROP TABLE {staged.table}")
 
 
 def _add(
-    con: duckdb.DuckDBPyConnection, staged: Staged, file: int, of: dict[str, str], wanted: Wanted, *, forecaster: str | None
+    con: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    file: int,
+    of: dict[str, str],
+    wanted: Wanted,
+    there: Sequence[str],
+    *,
+    forecaster: str | None,
 ) -> None:
     where = "" if forecaster is None else f"WHERE {_given(_raw(staged, of, 'probability'))} IS NOT NULL"
     columns = [
-        "(SELECT coalesce(max(n), 0) FROM typed) + row_number() OVER () AS n",
+        "(SELECT coalesce(max(n), 0) FROM typed) + rowid + 1 AS n",
         f"{file} AS file",
         f"rowid + {staged.first} AS row",
         f"{'NULL' if forecaster is None else text(forecaster)} AS in_column",
     ]
+    given: list[str] = []
     for field in TEXTS:
         said = text(forecaster) if field == "forecaster" and forecaster else f"nullif(trim({_raw(staged, of, field)}), '')"
-        columns.append(f"{said} AS {field}")
+        given.append(f"{said} AS {field}")
     for field in NUMBERS:
-        columns += _number(staged, of, field, wanted)
+        given += _number(staged, of, field, wanted)
     for field in TIMES:
-        columns += _time(staged, of, field, wanted)
-    columns += _outcome(staged, of)
+        given += _time(staged, of, field, wanted)
+    given += _outcome(staged, of)
+    columns += [column for column in given if column.rpartition(" AS ")[2] in there]
     con.execute(f"INSERT INTO typed BY NAME SELECT {', '.join(columns)} FROM {staged.table} {where}")
 
 
@@ -92,17 +119,25 @@ def says(field: str) -> str:
     return f"coalesce({field}_text, CAST({field} AS VARCHAR))"
 
 
-def judged(con: duckdb.DuckDBPyConnection, files: Sequence[Staged], percent: frozenset[str], wanted: Wanted) -> None:
-    """Makes the view `said`: `typed` with what depends on the whole (`*_p`: as a fraction), and `ends` of questions."""
+def judged(
+    con: duckdb.DuckDBPyConnection, files: Sequence[Staged], found: Columns, percent: frozenset[str], wanted: Wanted
+) -> None:
+    """Makes the view `said`: `typed` with null for what no file has and with what depends on the whole (`*_p`: as a
+    fraction), and `ends` of questions."""
     parts = [f"{f} / 100 AS {f}_p" if f in percent else f"{f} AS {f}_p" for f in ("probability", "market_price")]
     day = "coalesce(strftime(date, '%Y-%m-%d'), '')" if wanted.by_date else "''"
     parts.append(f"{day} AS market_day")
     parts.append(f"{place(files)} AS place")
-    con.execute(f"CREATE VIEW said AS SELECT *, coalesce(replicate, '') AS replicate_label, {', '.join(parts)} FROM typed")
+    there = _there(found)
+    absent = [f"CAST(NULL AS {kind}) AS {column}" for column, (_, kind) in _COLUMNS.items() if column not in there]
+    whole = f"SELECT {', '.join(['*', *absent])} FROM typed"
+    con.execute(
+        f"CREATE VIEW said AS SELECT *, coalesce(replicate, '') AS replicate_label, {', '.join(parts)} FROM ({whole})"
+    )
     # a day alone is over when the next one begins
     until = "min(CASE WHEN resolved_at_day THEN resolved_at + INTERVAL 1 DAY ELSE resolved_at END)"
     con.execute(
-        f"CREATE TABLE ends AS SELECT question_id, {until} AS until, min(resolved_at) AS resolved_at FROM typed "
+        f"CREATE TABLE ends AS SELECT question_id, {until} AS until, min(resolved_at) AS resolved_at FROM said "
         "WHERE resolved_at IS NOT NULL GROUP BY question_id"
     )
 
