@@ -20,6 +20,7 @@ from coordeval.analysis.words.predictions import row_nulls
 
 SCHEMA_VERSION: Final = 4
 _STRONGEST: Final = 5
+_GROUPS: Final = ("diversity", "ends", "flips", "scaling")
 _USE: Final = ("_per_market", "paid_usd", "on_frontier")
 _NOT_OF_THE_PRICE: Final = (*_USE, "alpha", "alpha_sem", "alpha_sem_clustered", "skill_market", "brier_spread", "simulated")
 
@@ -76,6 +77,7 @@ def results(
         "variance": _part(found.variance, "components", "forecasts", "noise"),
         "detectable": found.detectable.to_dicts(),
         "coordination": _part(deeper.coordination, "gain", "rounds", "influence"),
+        "groups": _part(deeper.groups, *(name for name in _GROUPS if getattr(deeper.groups, name, None) is not None)),
         "parts": None if deeper.parts is None else deeper.parts.to_dicts(),
         "pooling": _part(deeper.pooling, "table"),
         "tracking": _part(deeper.tracking, "table"),

@@ -20,6 +20,7 @@ from coordeval.analysis.quality.subgroups import Subgroups, subgroups
 from coordeval.analysis.quality.tracking import Tracking, tracking
 from coordeval.analysis.study.record import Record
 from coordeval.analysis.talk.coordination import AGGREGATIONS, Coordination, coordination
+from coordeval.analysis.talk.groups import Groups, apart, groups_of
 from coordeval.analysis.talk.pooling import Pooling, pooling
 
 RESAMPLES: Final = 2000
@@ -34,6 +35,7 @@ class Diagnostics:
     """A part is None where `reasons` says why."""
 
     coordination: Coordination | None
+    groups: Groups | None
     pooling: Pooling | None
     tracking: Tracking | None
     influence: Influence | None
@@ -94,6 +96,11 @@ def diagnose(cells: pl.DataFrame, kept: Scored, record: Record, *, n: int = RESA
             unsaid,
             lambda: coordination(estimates, aggregation={**AGGREGATIONS, **record.aggregation}, **how),
         ),
+        groups=part(
+            "groups",
+            unsaid,
+            lambda: groups_of(estimates, cells, record.talked, baseline="single_agent", **how),
+        ),
         pooling=part("pooling", unsaid, lambda: pooling(estimates, **how)),
         tracking=part("tracking", unscored, lambda: tracking(kept, **how)),
         influence=part("influence", unscored, lambda: _strongest(influence(kept, **how))),
@@ -132,6 +139,7 @@ def _withheld(found: Diagnostics, why: str) -> Diagnostics:
     influential, looked, bounds, binned = found.influence, found.sequences, found.bounds, found.binning
     return replace(
         found,
+        groups=found.groups and apart(found.groups, why),
         influence=influential
         and replace(
             influential,

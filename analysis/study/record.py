@@ -28,6 +28,8 @@ class Record:
     """What was held fixed. Where it is not held, the comparison of configurations gives way to the difference."""
     parts: pl.DataFrame | None = None
     """What became of the parts that reports were asked for, a row per configuration: `ledger.estimates.parts_frame`."""
+    talked: pl.DataFrame | None = None
+    """Calls, messages and last texts of each forecast: `analysis.talk.scaling.TALKED`."""
     aggregation: Mapping[str, str] = field(default_factory=dict)
     """Configuration -> "mean" or "median": how it combines its agents' last estimates, where it says so."""
 

@@ -20,6 +20,7 @@ from coordeval.ledger.commitments import standing_of
 from coordeval.ledger.estimates import estimates_frame, lone_draws, openings_frame, parts_frame
 from coordeval.ledger.information import resolution_times, told_times
 from coordeval.ledger.questions import questions_frame
+from coordeval.ledger.talk import talked_frame
 from coordeval.market_data.errors import CoordevalError
 
 
@@ -74,6 +75,7 @@ def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:
         draws=draws if draws.height else None,
         order=_by_resolution(markets, resolved),
         control=control(reader, study_id),
+        talked=talked_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations)),
         parts=parts_frame(reader, study_id).filter(pl.col("configuration").is_in(configurations)),
     )
 

@@ -10,6 +10,7 @@ from coordeval.analysis.figures.talk import by_round, dots
 from coordeval.flows.dashboard import parts
 from coordeval.flows.dashboard.facts import Facts
 from coordeval.flows.dashboard.first_answer import ratio_of_sums
+from coordeval.flows.dashboard.grouped import groups_section
 from coordeval.flows.dashboard.pages.page import Asked, Page
 from coordeval.flows.dashboard.tags import Component, html
 from coordeval.flows.dashboard.view import View
@@ -153,6 +154,8 @@ def _measured(asked: Asked, look: Any, deeper: Any, hover: str) -> list[Componen
     silent = [f"{row['configuration']}: {row['reason']}" for row in gain if row["estimate"] is None and row["reason"]]
     if silent:
         cards.append(parts.note(f"Without a gain: {'; '.join(silent)}."))
+    if report.diagnostics.groups is not None:
+        cards.append(groups_section(report.diagnostics.groups))
     if deeper.note:
         cards.insert(0, parts.note(f"{deeper.note[0].upper()}{deeper.note[1:]}."))
     return [*cards, parts.terms(_TERMS)]

@@ -9,6 +9,7 @@ import pytest
 from coordeval.analysis import diversity, ends, ends_of, flips, scaling, similarity
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.base.estimates import ESTIMATES
+from coordeval.analysis.talk.groups import apart, groups_of
 
 N = 100
 
@@ -170,3 +171,17 @@ def test_scaling_says_what_it_cannot():
 )
 def test_similarity_is_of_words(texts: list[str], alike: float | None):
     assert similarity(texts) == (None if alike is None else pytest.approx(alike))
+
+
+def test_groups_are_not_set_against_each_other_where_something_else_differed():
+    first, y = np.full((8, 2), 0.4), np.arange(8) % 2
+    frame = said({"single_agent": [first[:, :1]], "debate": [first, 1 - first]}, y)
+    cells = frame.filter(ask=0).select(
+        "configuration", "market_id", "event_id", "replicate", "outcome",
+        status=pl.lit("answered"), probability="forecast", reason=pl.lit(None, pl.String),
+    )  # fmt: skip
+    found = groups_of(frame, cells, talked(), baseline="single_agent", n=N, seed=0)
+    assert found.scaling is not None
+    kept = apart(found, "the output caps differ")
+    assert (kept.flips, kept.scaling, kept.withheld) == (None, None, "the output caps differ")
+    assert kept.diversity.equals(found.diversity), "each configuration on its own stays"

@@ -132,3 +132,12 @@ def test_what_agents_did_together_goes_with_it(folder: Path, ledger: Path, study
     told = pl.read_parquet(folder / "coordination.parquet")
     assert told.equals(telemetry_of(read(ledger), study_id))
     assert pl.read_csv(folder / "coordination.csv").height == told.height == 16, "two configurations that ask, 8 markets"
+
+
+def test_the_measures_of_groups_are_in_the_results(folder: Path):
+    groups = json.loads((folder / "results.json").read_text())["groups"]
+    told = {(row["configuration"], row["measure"]): row for row in groups["scaling"]}
+    assert told["independent_ensemble", "overhead"]["estimate"] > 1, "three agents make more calls than one"
+    assert told["independent_ensemble", "message_density"]["estimate"] == 0, "nobody is shown what another said"
+    assert all(row["estimate"] is not None or row["reason"] for part in groups.values() if part for row in part)
+    assert "How many agents several are worth" in (folder / "report.html").read_text()
