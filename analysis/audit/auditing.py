@@ -1,7 +1,7 @@
 """An audit: every rule on the evidence of one study, what each found, and why one could not look."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from coordeval.analysis.audit.evidence import Evidence
@@ -54,10 +54,12 @@ class Audit:
         looked = f"{len(self.looked)} rules looked at {self.forecasts:,} forecasts"
         return f"{looked}: {counts or 'nothing found'}; {silent} silent{more}"
 
+    def shortened(self, rows: int = SHOWN) -> "Audit":
+        """With the first `rows` rows of each finding only, for what is kept and shown."""
+        return replace(self, findings=tuple(finding.shortened(rows) for finding in self.findings))
+
     def as_json(self, *, rows: int | None = SHOWN) -> dict[str, Any]:
         """Plain JSON values; of each finding the first `rows` rows, all where it is None."""
-        from dataclasses import asdict
-
         return {
             "study": dict(self.study),
             "says": self.says,
@@ -80,7 +82,7 @@ def audit(evidence: Evidence, rules: Iterable[Rule], *, quarantined: Mapping[str
     looked: list[Looked] = []
     for rule in rules:
         mine: Sequence[Finding] = ()
-        why = _blind(evidence, rule)
+        why = blind(evidence, rule)
         if why is None:
             try:
                 mine = tuple(rule.find(evidence))
@@ -99,8 +101,8 @@ def audit(evidence: Evidence, rules: Iterable[Rule], *, quarantined: Mapping[str
     )
 
 
-def _blind(evidence: Evidence, rule: Rule) -> str | None:
-    """Why it cannot look; None where it can."""
+def blind(evidence: Evidence, rule: Rule) -> str | None:
+    """Why a rule cannot look; None where it can."""
     empty = [name for name in rule.needs if getattr(evidence, name).is_empty()]
     if rule.name == "unequal_conditions" and evidence.control is None:
         return "nobody compared the stored requests"

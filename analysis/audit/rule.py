@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal, get_args
 
 import polars as pl
@@ -37,12 +37,23 @@ class Finding:
     """What is counted, in the plural."""
     says: str
     rows: pl.DataFrame
+    left_out: int = 0
+    """Rows that are not in `rows`, because it was shortened."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows it was counted from."""
+        return self.rows.height + self.left_out
+
+    def shortened(self, rows: int) -> "Finding":
+        """With the first `rows` rows only."""
+        return replace(self, rows=self.rows.head(rows), left_out=self.left_out + max(0, self.rows.height - rows))
 
     def as_json(self, *, rows: int | None = None) -> dict[str, Any]:
-        """Plain values; the ids of the first `rows` rows, of all where it is None."""
+        """Plain values; the first `rows` rows, all where it is None."""
         kept = self.rows if rows is None else self.rows.head(rows)
         values = {name: getattr(self, name) for name in ("rule", "severity", "count", "of", "unit", "says")}
-        return values | {"n_rows": self.rows.height, "rows": kept.to_dicts()}
+        return values | {"n_rows": self.n_rows, "rows": kept.to_dicts()}
 
 
 class Rule(ABC):
@@ -60,6 +71,8 @@ class Rule(ABC):
     stage: ClassVar[Stage]
     modes: ClassVar[tuple[str, ...]] = ()
     """Modes of MAST (`analysis.audit.taxonomy`) that this is a sign of."""
+    chance: ClassVar[float] = 0.0
+    """About what share of the forecasts without this fault shows it all the same; 0 where a row is proof."""
     needs: ClassVar[tuple[str, ...]] = ("forecasts",)
     """Frames without which it cannot look."""
 

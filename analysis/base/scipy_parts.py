@@ -20,4 +20,3 @@ class _Part:
 fft: Any = _Part("scipy.fft")
 optimize: Any = _Part("scipy.optimize")
 special: Any = _Part("scipy.special")
-stats: Any = _Part("scipy.stats")

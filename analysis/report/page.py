@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 from markupsafe import Markup
 
+from coordeval.analysis.audit.auditing import Audit
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.base.frames import Policy, price_copies, scored
@@ -37,6 +38,8 @@ from coordeval.market_data.files import csv_of, write_whole
 from coordeval.market_data.markup import table
 from coordeval.market_data.text import shown as plain
 
+NOT_AUDITED: Final = "not looked for here: `coordeval audit` does"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -49,6 +52,8 @@ class Report:
     diagnostics: Diagnostics
     control: Control | None
     """What was held fixed; None where nobody looked."""
+    audit: Audit | None
+    """What failed in silence, with the first rows of each finding; None where nobody looked."""
     standing: Standing
     """How much of the study is there and what kind it is: its first sentence is the first of everything."""
     money: str
@@ -109,6 +114,9 @@ class Report:
         own = {"simulated": self.simulated, "hindsight": self.study.get("hindsight"), "banner": self.banner}
         own |= {"verdicts": [asdict(verdict) for verdict in self.verdicts]}
         own |= {"control": self.control.as_json() if self.control else None, "uncontrolled": self.uncontrolled}
+        own |= {"audit": self.audit.as_json() if self.audit else None}
+        if self.audit is None:
+            found["reasons"] = {**found["reasons"], "audit": NOT_AUDITED}
         own |= {"standing": asdict(self.standing), "money": self.money, "opening": self.opening}
         own |= {
             "version": version("coordeval"),
@@ -160,13 +168,14 @@ def build_report(
     n: int | None = None,
     record: Record = NOTHING,
     baseline: str | None = None,
+    audit: Audit | None = None,
 ) -> Report:
     """The report of the cells in `frame`: the columns of `base.frames.SCHEMA` and `question`. `status` may be `pending`.
 
     `resamples` draws make each null REL and calibration p-value, `n` resamples of events the intervals: if not given, as
     many as the number of markets allows (the diagnostics take fewer). `record`: what the study left behind beside its cells.
     `baseline`: the configuration that the others are asked to beat; else the one that the study's content names, else
-    `single_agent`.
+    `single_agent`. `audit`: what failed in silence, if somebody looked.
 
     `study` has name, study_id, model, source, simulated, created_at, and elements and content as JSON (text or values).
 
@@ -239,6 +248,7 @@ def build_report(
         findings=found,
         diagnostics=deeper,
         control=control,
+        audit=audit,
         standing=stands,
         money=money_line(kind, paid=_sum(made["paid_usd"]), attributed=total(costs)),
         opening=opening(board, unfinished=pending > 0),

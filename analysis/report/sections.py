@@ -80,6 +80,7 @@ GROUPS: Final = (
         about="What was held fixed, what failed, and what hangs on a single market or a choice of ours.",
         answers=("trust",),
         sections=(
+            ("audit", "What failed in silence"),
             ("control", "What was held fixed"),
             ("failures", "Failures"),
             ("trust", "Single markets, missing forecasts"),

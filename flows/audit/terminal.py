@@ -41,8 +41,7 @@ def print_audit(found: Audit, console: Console) -> None:
 
 
 def print_rows(found: Audit, rule: str, console: Console) -> None:
-    """Every row behind a rule's findings, and the command that shows it. Raises CoordevalError for a rule that is not "
-    "there."""
+    """Every row behind a rule's findings, and the command that shows one. Raises CoordevalError for an unknown rule."""
     known = [one.rule for one in found.looked]
     if rule not in known:
         raise CoordevalError(choose("rule", rule, known))

@@ -1,4 +1,4 @@
-"""`coordeval audit`: what failed in silence?"""
+"""`coordeval audit` and `diagnose`: what failed in silence, and why was this forecast bad?"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -60,3 +60,21 @@ def audit(
         print_audit(found, console)
     if fail_on is not FailOn.never and found.reaches(fail_on.value):  # type: ignore[arg-type]
         raise typer.Exit(1)
+
+
+def diagnose(
+    forecast: Annotated[
+        str, typer.Argument(help="A forecast's id, or the start of it; `coordeval forecasts STUDY` lists them.")
+    ],
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """Why this forecast was bad: what the audit's rules have about it, ranked, the most probable first cause at the top."""
+    from coordeval.flows.audit.diagnosis import diagnosed, print_diagnosis
+    from coordeval.ledger import read
+
+    found = diagnosed(read(ledger), forecast)
+    if as_json:
+        print_result(found.as_json())
+    else:
+        print_diagnosis(found, console)

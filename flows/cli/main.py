@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coordeval.flows.cli.audit import audit
+from coordeval.flows.cli.audit import audit, diagnose
 from coordeval.flows.cli.checks import certificate, control, leaks
 from coordeval.flows.cli.costs import agreed_to, check_model, costs, explain, listed, print_quoted, quote
 from coordeval.flows.cli.ctl import app as ctl_app
@@ -64,6 +64,7 @@ app.command()(costs)
 app.command("check-model")(check_model)
 app.command()(explain)
 app.command()(audit)
+app.command()(diagnose)
 app.command()(monitor)
 app.command()(notebook)
 app.command()(forecast_open)

@@ -4,6 +4,7 @@ from typing import Final
 
 from coordeval.flows.dashboard.pages import (
     ahead,
+    audit,
     calibration,
     compare,
     components,
@@ -28,6 +29,7 @@ PAGES: Final[tuple[Page, ...]] = (
     coordination.PAGE,
     costs.PAGE,
     trust.PAGE,
+    audit.PAGE,
     compare.PAGE,
     ahead.PAGE,
     live.PAGE,

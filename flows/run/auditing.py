@@ -1,9 +1,34 @@
 """The audit of a stored study: its evidence, held against every installed rule."""
 
+from importlib.metadata import entry_points
+from typing import Final
+
 from coordeval.analysis.audit import Audit, Evidence, audit
-from coordeval.analysis.audit.registry import load
+from coordeval.analysis.audit.registry import GROUP, load
+from coordeval.analysis.control import Control
+from coordeval.flows.run.computed import kept
 from coordeval.flows.run.evidence import study_evidence
 from coordeval.ledger import Reader
+
+MOST: Final = 20_000
+"""Forecasts of a study up to which a report and the dashboard audit it by themselves; beyond, `coordeval audit` does."""
+
+
+_PARTS: Final = ("forecasts", "estimates", "calls", "tool_calls", "messages")
+_STATE = (
+    " UNION ALL ".join(
+        f"SELECT '{name}' AS part, CAST(sum(CAST(hash(t) AS HUGEINT)) AS VARCHAR) AS state FROM {name} t "
+        "SEMI JOIN (FROM cells WHERE study_id = $study) c USING (forecast_id)"
+        for name in _PARTS
+    )
+    + """
+    UNION ALL SELECT 'cells', CAST(sum(CAST(hash(t) AS HUGEINT)) AS VARCHAR) FROM cells t WHERE study_id = $study
+    UNION ALL SELECT 'facts', CAST(sum(CAST(hash(m, o.value, o.resolved_at) AS HUGEINT)) AS VARCHAR)
+        FROM markets m LEFT JOIN current_outcomes o USING (market_id)
+        SEMI JOIN (FROM cells WHERE study_id = $study) c USING (market_id)
+    ORDER BY ALL
+"""
+)
 
 
 def audited(found: Evidence) -> Audit:
@@ -12,6 +37,22 @@ def audited(found: Evidence) -> Audit:
     return audit(found, rules.made(), quarantined=rules.quarantined)
 
 
-def audit_study(reader: Reader, study: str) -> Audit:
-    """The audit of a stored study (name or id), as of one moment. Raises LedgerError where there is none."""
-    return audited(study_evidence(reader, study))
+def audit_study(reader: Reader, study: str, compared: Control | None = None) -> Audit:
+    """The audit of a stored study (name or id), as of one moment. Raises LedgerError where there is none.
+
+    `compared`: the certificate of its control, where that was taken already.
+    """
+    return audited(study_evidence(reader, study, compared))
+
+
+def audit_kept(reader: Reader, study_id: str, compared: Control | None) -> Audit | None:
+    """The audit with the first rows of each finding, taken from beside the ledger where nothing of the study has changed.
+
+    None for a study of more than MOST forecasts, which is not read for every report.
+    """
+    if reader.query("SELECT count(*) FROM cells WHERE study_id = ?", [study_id]).item() > MOST:
+        return None
+    state = reader.query(_STATE, {"study": study_id}).rows()
+    rules = [(point.name, point.value, point.dist.version if point.dist else "") for point in entry_points(group=GROUP)]
+    given = ("audit/1", study_id, [list(row) for row in state], sorted(rules), compared)
+    return kept(reader.path, given, lambda: audit_study(reader, study_id, compared).shortened())

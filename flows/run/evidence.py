@@ -7,6 +7,7 @@ for the reports, whose claims are looked for in them.
 import polars as pl
 
 from coordeval.analysis.audit import Evidence, evidence
+from coordeval.analysis.control import Control
 from coordeval.flows.run.control import control
 from coordeval.flows.run.published import published_frames
 from coordeval.flows.study.names import PROBE
@@ -29,7 +30,7 @@ _ASKS = f"""
 """
 _CALLS = f"""
     SELECT k.forecast_id, k.ask, k.turn, k.draw_id, d.request_id, k.stop_reason
-    FROM calls k SEMI JOIN {_IDS} i ON i.forecast_id = k.forecast_id JOIN draws d ON d.draw_id = k.draw_id
+    FROM calls k SEMI JOIN {_IDS} i ON i.forecast_id = k.forecast_id LEFT JOIN draws d ON d.draw_id = k.draw_id
     ORDER BY k.forecast_id, k.ask, k.turn
 """
 # a document of a result says its day under one of these names
@@ -89,15 +90,17 @@ _QUERIES = {
 }
 
 
-def study_evidence(reader: Reader, study: str) -> Evidence:
-    """Everything that the rules look at, of a study (name or id), as of one moment. Raises LedgerError where there is "
-    "none."""
+def study_evidence(reader: Reader, study: str, compared: Control | None = None) -> Evidence:
+    """Everything that the rules look at, of a study (name or id), as of one moment. Raises LedgerError if none.
+
+    `compared`: the certificate of its control, where that was taken already.
+    """
     with reader.moment() as held:
         found = held.study(study)
         frames: dict[str, pl.DataFrame] = {
             name: held.query(sql, {"study": found.study_id}) for name, sql in _QUERIES.items()
         }
-        compared = control(held, found.study_id)
+        compared = compared or control(held, found.study_id)
     if "published" in found.content:
         frames |= published_frames(reader.path, str(found.content["published"]))
     facts = {"name": found.name, "study_id": found.study_id, "source": found.source, "simulated": found.simulated}

@@ -13,8 +13,7 @@ from coordeval.market_data.traces100 import NAME, published_cells, read_checked
 
 
 def published_frames(ledger: Path, dataset: str) -> dict[str, pl.DataFrame]:
-    """`published` and `scores` as `analysis.audit.FRAMES` has them; empty where the dataset's files are not beside "
-    "the ledger."""
+    """`published` and `scores` as `analysis.audit.FRAMES` has them; none where the dataset's files are not at hand."""
     folder = data_directory(ledger) / dataset
     if dataset != NAME or not folder.is_dir():
         return {}

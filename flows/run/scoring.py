@@ -11,6 +11,7 @@ from coordeval.analysis.base.frames import Policy
 from coordeval.analysis.linked.links import propose_links
 from coordeval.analysis.report.page import Report, build_report
 from coordeval.analysis.study.record import Record
+from coordeval.flows.run.auditing import audit_kept
 from coordeval.flows.run.computed import kept
 from coordeval.flows.run.control import control
 from coordeval.flows.study.names import PROBE
@@ -46,10 +47,11 @@ def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "comm
         if unread := stored_roles_not_read(reader, stored):
             facts |= {"roles_not_read": unread}
         record = recorded(reader, stored.study_id, forecasts)
+        audit = audit_kept(reader, stored.study_id, record.control)
     return kept(
         ledger_path,
-        (forecasts, facts, policy, record, baseline),
-        lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline),
+        (forecasts, facts, policy, record, baseline, audit),
+        lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline, audit=audit),
     )
 
 

@@ -47,6 +47,7 @@ class RepeatsPrice(Rule):
     looks_for = "forecasts that repeat the price they were shown, more often than near misses explain"
     stage = "answer"
     modes = ("2.6",)
+    chance = 0.04
 
     def find(self, evidence: Evidence) -> Iterator[Finding]:
         cells = _beside_price(evidence)

@@ -17,6 +17,8 @@ APART: Final = 0.05
 """Highest − lowest first estimate from which a group has something to talk about."""
 TOGETHER: Final = 0.1
 """Of that spread, what is left of it at most where a group has converged at once."""
+SAME_PLACE: Final = 0.02
+"""Of that spread, how far a group ends at most from an estimate of which it is said that it ended there."""
 _BY_CHANCE: Final = 0.1
 """Share of groups that may be together after one exchange without being led there: who moves half of the way to the mean of
 two others keeps a quarter of the spread, and with a little noise is within a tenth of it in 4% of the groups."""
@@ -58,6 +60,7 @@ class EarlyConvergence(_Group):
     severity = "warning"
     looks_for = "groups that were apart and agree after one exchange, although agreement is not what they are for"
     modes: ClassVar = ("3.1",)
+    chance = 0.05
     what = "that began apart agreed after one exchange"
 
     def cells(self, evidence: Evidence) -> pl.DataFrame:
@@ -86,6 +89,7 @@ class FirstMover(_Group):
     severity = "warning"
     looks_for = "groups that end where their first agent began, more often than where any other did"
     modes: ClassVar = ("2.5",)
+    chance = 0.03
     what = "ended nearest to where their first agent began"
 
     def cells(self, evidence: Evidence) -> pl.DataFrame:
@@ -98,10 +102,16 @@ class FirstMover(_Group):
             pl.col("configuration", "market_id", "event_id", "replicate").first(),
             first=pl.col("agent").min(), size=pl.len(), place=pl.col("off").arg_min(),
             tied=((pl.col("off") - pl.col("off").min()).abs() <= SAME).sum(),
+            off=pl.col("off").first(), spread=pl.col("probability").max() - pl.col("probability").min(),
         )  # fmt: skip
         whole = groups.filter((pl.col("first") == 0) & (pl.col("size") > 1) & (pl.col("tied") == 1))
         usual = pl.col("size") == pl.col("size").mode().max().over("configuration")
         return whole.filter(usual).with_columns(hit=pl.col("place") == 0)
+
+    def suspects(self, evidence: Evidence) -> pl.DataFrame:
+        """One group in three ends nearest to its first agent anyway: only those that end where that one began."""
+        hit = self.cells(evidence).filter(pl.col("hit") & (pl.col("off") <= SAME_PLACE * pl.col("spread") + SAME))
+        return joined([of_forecasts(hit, self.what)])
 
     def p_value(self, cells: pl.DataFrame) -> float:
         if cells.is_empty():
@@ -116,6 +126,7 @@ class MovesAway(_Group):
     severity = "warning"
     looks_for = "groups whose talk moves them away from the truth more often than towards it"
     modes: ClassVar = ("3.3",)
+    chance = 0.45
     what = "moved away from the outcome while they talked"
 
     def cells(self, evidence: Evidence) -> pl.DataFrame:
@@ -145,8 +156,7 @@ def _estimates(evidence: Evidence) -> pl.DataFrame:
 
 
 def _rounds(evidence: Evidence) -> pl.DataFrame:
-    """One row per round of a group, in order: spread and mean of its estimates; rounds in which one agent spoke are "
-    "left out."""
+    """One row per round of a group, in order: spread and mean of its estimates; not of one agent alone."""
     keys = ["configuration", "market_id", "event_id", "replicate", "forecast_id", "round"]
     rounds = _estimates(evidence).group_by(keys, maintain_order=True).agg(
         spread=pl.col("probability").max() - pl.col("probability").min(),

@@ -152,8 +152,7 @@ def _words(text: str) -> set[str]:
 
 
 def _later(evidence: Evidence) -> pl.DataFrame:
-    """market_id, text, resolution: the later days in each prompt; `resolution`: it is the day on which the market "
-    "resolved."""
+    """market_id, text, resolution: the later days in each prompt; `resolution`: the market resolved then."""
     facts = {row["market_id"]: row for row in evidence.markets.to_dicts()}
     found: list[dict[str, Any]] = []
     for market_id, block in evidence.prompts.select("market_id", "block").unique(maintain_order=True).iter_rows():

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from coordeval.analysis.audit import SEVERITIES, Audit, Rule, audit, evidence
+from coordeval.analysis.audit.chance import more_often
 from coordeval.analysis.audit.registry import check, load
 from coordeval.analysis.control import Control, Field, Value
 from coordeval.analysis.selftest.audit_plants import PLANTS, planted
@@ -323,3 +324,13 @@ def test_the_documentation_lists_every_rule_as_it_is():
         assert re.search(rf"^\| `{rule.name}` \| {rule.severity}[^|]* \| {re.escape(rule.looks_for)}", page, re.MULTILINE), (
             rule.name
         )
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "chance"), [(0, 0, 0.5), (0, 9, 0.2), (7, 9, 0.5), (9, 9, 0.1), (40, 60, 0.5)]
+)
+def test_the_binomial_tail_is_that_of_scipy(successes, trials, chance):
+    from scipy.stats import binomtest
+
+    wanted = binomtest(successes, trials, chance, alternative="greater").pvalue if trials else 1.0
+    assert more_often(successes, trials, chance) == pytest.approx(wanted)

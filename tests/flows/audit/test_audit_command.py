@@ -8,7 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from coordeval.flows.cli.main import app
+from coordeval.flows.dashboard.facts import Facts
+from coordeval.flows.dashboard.pages.audit import PAGE
+from coordeval.flows.dashboard.pages.page import Asked
+from coordeval.flows.dashboard.view import View
 from coordeval.flows.run.auditing import audit_study
+from coordeval.flows.run.scoring import score
 from coordeval.ledger import read
 from tests.flows.cli.conftest import store
 
@@ -81,3 +86,37 @@ def test_an_unknown_rule_is_an_error_that_names_the_rules(damaged):
 def test_a_folder_goes_with_a_dataset(ledger, tmp_path):
     done = audited("small", tmp_path, "--ledger", ledger)
     assert "a folder goes with the name of a dataset" in str(done.exception)
+
+
+def test_a_forecast_is_diagnosed_by_the_start_of_its_id(damaged):
+    [forecast, *_] = read(damaged).query("SELECT forecast_id FROM forecasts WHERE tool_calls > 0 ORDER BY 1")["forecast_id"]
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["diagnose", forecast[:10], "--ledger", str(damaged)])
+    assert done.exit_code == 0, done.output
+    assert "most probable first cause: " in done.output
+    assert forecast[:12] in done.output
+
+
+@pytest.mark.parametrize("asked", ["ffffffffffff", "ab"])
+def test_a_forecast_that_is_not_there_is_an_error(damaged, asked):
+    done = CliRunner().invoke(app, ["diagnose", asked, "--ledger", str(damaged)])
+    assert f"there is no forecast '{asked}'" in str(done.exception)
+
+
+def test_the_report_and_its_results_hold_the_findings(damaged):
+    report = score(damaged, "small")
+    assert "silent_fallback" in report.html()
+    values = report.results()["audit"]
+    assert values["worst"] == "error"
+    assert all(len(finding["rows"]) <= 20 for finding in values["findings"])
+    kept = score(damaged, "small").results()["audit"]  # the second one is read back
+    assert kept == values
+
+
+def test_the_dashboard_s_page_leads_from_a_finding_to_its_forecasts(damaged):
+    facts = Facts(damaged)
+    try:
+        shown = str(PAGE.layout(Asked(view=View(), facts=facts, dark=False)))
+    finally:
+        facts.close()
+    assert "silent_fallback" in shown
+    assert "/forecast" in shown

@@ -1,0 +1,68 @@
+"""What the audit's self-test measured, as tables of its page."""
+
+from typing import Final
+
+from coordeval.analysis.selftest.audits import RATES, Audits
+
+_BEGIN: Final = "<!-- measured: begin -->"
+_END: Final = "<!-- measured: end -->"
+
+
+def detection_rows(found: Audits) -> list[tuple[str, ...]]:
+    """Header and a row for each fault: what, the rule, studies in which it fires by rate, and forecasts named then."""
+    header = ("planted", "rule", *(f"found at {rate:.0%}" for rate in RATES), f"forecasts named at {max(RATES):.0%}")
+    rows = [
+        (f"{one.plant}: {one.about}", f"`{one.rule}`", *(f"{one.detected[rate]:.0%}" for rate in RATES), _share(one.rows))
+        for one in found.found
+    ]
+    return [header, *rows]
+
+
+def cause_rows(found: Audits) -> list[tuple[str, ...]]:
+    """Header and a row for each fault: how often the diagnosis named it."""
+    rows = [(cause, f"{hits:,} of {of:,}", f"{hits / of:.0%}") for cause, (hits, of) in found.named.items()]
+    return [("first cause", "named", "share"), *rows]
+
+
+def measured(found: Audits, command: str) -> str:
+    """All of it as Markdown."""
+    size = found.size
+    alarms = {rule: n for rule, n in found.alarms.items() if n}
+    worst = "; ".join(f"`{rule}` in {n} ({n / size.clean:.1%})" for rule, n in sorted(alarms.items())) or "none"
+    accused, free = found.accused
+    return "\n".join(
+        [
+            f"`{command}`: simulated studies of 60 markets and three configurations, 180 forecasts each.",
+            "",
+            f"False alarms in {size.clean:,} studies without a fault, of every rule: {worst}. At most 2% is promised.",
+            "",
+            f"Found, in {size.planted:,} studies for each rate at which forecasts have the fault:",
+            "",
+            _table(detection_rows(found)),
+            "",
+            f"`coordeval diagnose`, its rules alone, on {size.caused:,} studies in which half of the forecasts have a first",
+            f"cause, and many of those a consequence besides: the first cause is named in {found.right:.1%}.",
+            f"Of {free:,} forecasts without a fault {accused:,} are said to have one that a row proves.",
+            "",
+            _table(cause_rows(found)),
+        ]
+    )
+
+
+def into(page: str, text: str) -> str:
+    """The page with the measured part replaced. Raises ValueError where it has no such part."""
+    head, begin, rest = page.partition(_BEGIN)
+    _, end, tail = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"it has no part between {_BEGIN} and {_END}")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    header, *lines = rows
+    marks = "|".join("---" if k < 1 or header[k] == "rule" else "--:" for k in range(len(header)))
+    return "\n".join([f"| {' | '.join(header)} |", f"|{marks}|", *(f"| {' | '.join(line)} |" for line in lines)])

@@ -1,0 +1,73 @@
+"""The diagnosis of one forecast of a ledger, and how it is shown."""
+
+from typing import Any
+
+from rich.console import Console
+
+from coordeval.analysis.audit import MAST, Cause, Diagnosis, diagnose
+from coordeval.analysis.audit.registry import load
+from coordeval.analysis.base.numerals import counted, number
+from coordeval.flows.run.evidence import study_evidence
+from coordeval.ledger import Reader
+from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.text import shown
+
+_CELLS = """
+    SELECT DISTINCT c.forecast_id, c.study_id, c.configuration, c.market_id, c.replicate
+    FROM cells c JOIN forecasts f USING (forecast_id) WHERE starts_with(c.forecast_id, ?) ORDER BY ALL LIMIT 11
+"""
+
+
+def diagnosed(reader: Reader, forecast: str) -> Diagnosis:
+    """The diagnosis of the forecast whose id begins with `forecast` (at least 4 hex digits), among all of its study.
+
+    A forecast that several studies share is held against the first of them. Raises CoordevalError where there is not one.
+    """
+    with reader.moment() as held:
+        rows = held.query(_CELLS, [forecast]).to_dicts() if len(forecast) >= 4 else []
+        ids = {row["forecast_id"] for row in rows}
+        if len(ids) != 1:
+            named = ", ".join(f"{r['forecast_id'][:12]} ({r['configuration']}, {r['market_id']})" for r in rows[:10])
+            problem = f"forecast id {forecast!r} is ambiguous: {named}" if ids else f"there is no forecast {forecast!r}"
+            raise CoordevalError(f"{problem}; `coordeval forecasts STUDY` lists them, write at least 4 hex digits")
+        known = study_evidence(held, str(rows[0]["study_id"]))
+    return diagnose(known, next(iter(ids)), load().made())
+
+
+def print_diagnosis(found: Diagnosis, console: Console) -> None:
+    """The forecast, the most probable first cause, the others by rank, and what is to be known besides."""
+    facts = found.forecast
+    said = "no forecast" if facts["probability"] is None else number(facts["probability"])
+    where = f"{facts['configuration']}, {facts['market_id']}, replicate {facts['replicate']}"
+    console.print(
+        f"forecast {facts['forecast_id'][:12]}: {where}: {said}{_beside(facts)}",
+        soft_wrap=True, markup=False,
+    )  # fmt: skip
+    if found.first is None:
+        console.print(
+            "no rule has anything about it: what is recorded does not say why it stands where it does", soft_wrap=True
+        )
+    for rank, cause in enumerate(found.causes, start=1):
+        lead = "most probable first cause" if rank == 1 else f"{rank}."
+        console.print(f"{lead}: {_words(cause)}", style="bold" if rank == 1 else "", soft_wrap=True, markup=False)
+        console.print(
+            f"    {shown(cause.says)} ({counted(cause.rows.height, 'row')})", style="dim", soft_wrap=True, markup=False
+        )
+    for cause in found.circumstances:
+        console.print(f"to be known: {_words(cause)}: {shown(cause.says)}", style="dim", soft_wrap=True, markup=False)
+    command = f"coordeval certificate {facts['forecast_id'][:12]}"
+    console.print(
+        f"a ranking of what is recorded, not a proof of cause; the rows: --json, {command}", style="dim", markup=False
+    )
+
+
+def _words(cause: Cause) -> str:
+    modes = ", ".join(f"MAST {mode} {MAST[mode]}" for mode in cause.modes)
+    chance = f"; {cause.chance:.0%} of sound forecasts show it too" if cause.chance else ""
+    return f"{cause.rule} ({cause.stage}{'; ' + modes if modes else ''}{chance}): {cause.looks_for}"
+
+
+def _beside(facts: Any) -> str:
+    price = "" if facts["market_price"] is None else f", the price was {number(facts['market_price'])}"
+    ended = "" if facts["outcome"] is None else f", it ended {('NO', 'YES')[facts['outcome']]}"
+    return price + ended
