@@ -333,21 +333,30 @@ app.command()(telemetry)
 
 @app.command()
 def configurations(
-    what: Annotated[list[str] | None, typer.Argument(help="show NAME: one in full, with elements and role texts.")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(help="show NAME: one in full; new NAME: a package to begin with; check NAME|FILE: try it."),
+    ] = None,
     plugin: Annotated[list[Path] | None, typer.Option(help="A Python file of your own to load too.")] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Load such files in worker processes only.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
-    """List the configurations that can be used, with their parameters, and plugins that could not be loaded."""
+    """List the configurations that can be used and plugins that could not be loaded; show one, begin one, try one."""
     from rich.text import Text
 
     from coordeval.analysis.report.results import strict_json
     from coordeval.configurations import load
-    from coordeval.flows.cli.configurations import described, in_full, summary
+    from coordeval.flows.cli.configurations import described, in_full, new_one, summary, tried
 
     words = what or []
+    if len(words) == 2 and words[0] in ("new", "check"):
+        if not (new_one if words[0] == "new" else tried)(words[1], console, as_json=as_json):
+            raise typer.Exit(1)
+        return
     if len(words) > 2 or (len(words) == 2 and words[0] != "show"):
-        raise CoordevalError(f"configurations {' '.join(words)}: write `coordeval configurations show NAME`")
+        raise CoordevalError(
+            f"configurations {' '.join(words)}: write `coordeval configurations show NAME`, `new NAME` or `check NAME|FILE`"
+        )
     show = words[-1] if words else None
     files = tuple(plugin or ())
     registry = load(files, files if isolate else ())
