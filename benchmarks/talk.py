@@ -15,6 +15,7 @@ from coordeval.agents.scaffold import Ask
 from coordeval.agents.simulated import InstantModel
 from coordeval.analysis.talk.telemetry import telemetry
 from coordeval.configurations import Configuration, Panel
+from coordeval.configurations.record import of_panel
 from coordeval.flows.run.planning import plan, pull
 from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import Evaluation
@@ -46,10 +47,13 @@ def main() -> None:
         calls = read(path).query("SELECT count(*) FROM calls").item()
         reading, frames = _cpu(lambda: talk_frames(read(path), loaded.id))
         counting, rows = _cpu(lambda: telemetry(frames))
-        panels, asks = _cpu(lambda: asyncio.run(_panels(list(loaded.configurations.values()))))
+        records: list[Any] = []
+        panels, asks = _cpu(lambda: asyncio.run(_panels(list(loaded.configurations.values()), records)))
+        recording, _ = _cpu(lambda: [of_panel(one) for one in records])
     whole = 1000 * run / calls
     parts = {
         "the panel": 1000 * panels / asks,
+        "the shared record": 1000 * recording / asks,
         "telemetry: reading": 1000 * reading / calls,
         "telemetry: counting": 1000 * counting / calls,
     }
@@ -69,7 +73,7 @@ class _AtOnce:
         )
 
 
-async def _panels(configurations: Sequence[Configuration]) -> int:
+async def _panels(configurations: Sequence[Configuration], made: list[Any]) -> int:
     """Makes forecasts on panels alone; returns how many asks that took."""
     asks = 0
     for number in range(FORECASTS):
@@ -78,6 +82,7 @@ async def _panels(configurations: Sequence[Configuration]) -> int:
         panel.answered(await own.forecast(panel))
         asks += len(panel.asks)
         assert panel.call_graph
+        made.append(panel.asks)
     return asks
 
 

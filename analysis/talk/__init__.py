@@ -3,6 +3,7 @@
 from coordeval.analysis.talk.coordination import AGGREGATIONS, Coordination, aggregations, anchoring, coordination
 from coordeval.analysis.talk.credit import Credit, agreement_said, credit
 from coordeval.analysis.talk.diversity import diversity
+from coordeval.analysis.talk.drift import drift
 from coordeval.analysis.talk.ends import ends, ends_of
 from coordeval.analysis.talk.flips import ARMS, Flips, flips
 from coordeval.analysis.talk.pooling import Pooling, pooled, pooling
@@ -22,6 +23,7 @@ __all__ = [
     "coordination",
     "credit",
     "diversity",
+    "drift",
     "ends",
     "ends_of",
     "flips",

@@ -9,6 +9,8 @@ from typing import Any, Final
 import orjson
 
 from coordeval.analysis.talk.credit import TOLERANCE, agreement_said, credit
+from coordeval.analysis.talk.drift import Drift, drift
+from coordeval.configurations.record import shared_record
 from coordeval.flows.certificate.certificate import forecast_id_of
 from coordeval.flows.certificate.conversation import Ask, Conversation, conversation
 from coordeval.ledger import Reader
@@ -93,6 +95,12 @@ class Trace:
     steps: tuple[Step, ...]
     rounds: tuple[Round, ...]
     flows: tuple[Flow, ...]
+    record: str | None
+    """Head of the shared record (`configurations.record`); None: nobody was asked."""
+    views: dict[int, str]
+    """Ask -> digest of what it was shown."""
+    drift: tuple[Drift, ...]
+    """See `analysis.talk.drift`."""
 
     @property
     def undeclared(self) -> list[Flow]:
@@ -144,13 +152,26 @@ def traced(found: Conversation, elements: Mapping[str, Any] | None, *, tolerance
         steps.append(step)
         if step.probability is not None:
             last[step.agent] = step.probability
+    rows = [_row(ask) for ask in found.asks if ask.answer is not None]
+    chain = shared_record(rows)
     return Trace(
+        record=chain[-1].digest if chain else None,
+        views={entry.ask: entry.view for entry in chain},
+        drift=tuple(drift(rows)),
         **{name: own[name] for name in (*names, "outcome", "market_price", "simulated")},
         tolerance=tolerance,
         steps=tuple(steps),
         rounds=tuple(_rounds(steps, tolerance)),
         flows=tuple(_flows(found, said, elements)),
     )
+
+
+def _row(ask: Ask) -> dict[str, Any]:
+    """A stored answer as `configurations.record.shared_record` takes it."""
+    assert ask.answer is not None
+    said = {name: ask.answer[name] for name in ("kind", "probability", "rationale", "reading")}
+    own = {"ask": ask.ask, "agent": ask.agent, "round": ask.round, "role": ask.role}
+    return own | said | {"shown": ask.shown, "statistics": list(ask.statistics)}
 
 
 def _step(ask: Ask, said: Mapping[int, Ask], last: Mapping[int, float], tolerance: float) -> Step:

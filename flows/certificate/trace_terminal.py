@@ -25,7 +25,7 @@ def print_trace(found: Trace, console: Console) -> None:
     console.print(_pulls(found))
     for line in agreement_lines(found):
         console.print(words(line))
-    for line in topology_lines(found):
+    for line in (*topology_lines(found), *record_lines(found)):
         console.print(words(line))
 
 
@@ -134,6 +134,15 @@ def topology_lines(found: Trace) -> list[str]:
     if found.undeclared:
         lines.append(f"AGAINST THE DECLARED TOPOLOGY: {_named(found.undeclared)}.")
     return lines
+
+
+def record_lines(found: Trace) -> list[str]:
+    """The head of the shared record, and what drifts."""
+    if found.record is None:
+        return []
+    lines = [f"Shared record: {len(found.views)} entries, head {found.record[:16]}."]
+    lines += [f"DRIFT in ask {one.ask} ({one.kind}): {one.says}." for one in found.drift]
+    return lines if found.drift else [*lines, "No drift: views, references and readings of the question agree."]
 
 
 def _named(flows: list[Flow]) -> str:

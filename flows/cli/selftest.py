@@ -253,3 +253,33 @@ def audit(
             console.print(f"FAILED: {failure}", style="bold red", soft_wrap=True)
     if found.failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def drift(
+    conversations: Annotated[int, typer.Option(help="Debates of each kind, and without any drift.")] = 500,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same counts.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant drift into debates, and count how much is found and how often a clean one alarms.
+
+    Exit status 1 where clean debates alarm in more than 2%.
+    """
+    from dataclasses import asdict
+
+    from coordeval.analysis.selftest.drift import rates
+    from coordeval.flows.terminal import words
+
+    if conversations < 1:
+        raise CoordevalError(f"--conversations {conversations}: it is a whole number from 1")
+    told = rates(conversations, seed=seed)
+    if as_json:
+        print_result(asdict(told))
+    else:
+        made = table("planted", "kind", "debates", "found", numbers=(2, 3))
+        for rate in told.planted:
+            made.add_row(words(rate.planted), rate.kind, f"{rate.conversations:,}", f"{rate.share:.1%}")
+        made.add_row("nothing", "any", f"{told.clean:,}", f"{told.false_alarms / told.clean:.1%}")
+        console.print(made)
+    if told.false_alarms > 0.02 * told.clean:
+        raise typer.Exit(1)

@@ -8,7 +8,7 @@ import polars as pl
 from coordeval.analysis.base.numerals import number
 from coordeval.flows.certificate.conversation import Conversation
 from coordeval.flows.certificate.trace import Trace, traced
-from coordeval.flows.certificate.trace_terminal import agreement, agreement_lines, moved_by, topology_lines
+from coordeval.flows.certificate.trace_terminal import agreement, agreement_lines, moved_by, record_lines, topology_lines
 from coordeval.flows.dashboard import parts
 from coordeval.flows.dashboard.tags import Component, html
 
@@ -26,6 +26,7 @@ def trace_section(found: Conversation, elements: Mapping[str, Any] | None, *, da
     parts_ = [parts.table(_steps(made))]
     parts_ += [_pulls(made)] if made.pulls() else []
     parts_.append(html.Ul([html.Li(line) for line in agreement_lines(made)]))
+    parts_ += [parts.note(line, kind="warning" if line.startswith("DRIFT") else "note") for line in record_lines(made)]
     against = [parts.note(line, kind="warning" if made.undeclared else "note") for line in topology_lines(made)]
     drawn = [parts.drawing(made.configuration, elements, dark=dark)] if elements else []
     return [

@@ -155,3 +155,14 @@ def test_a_terminal_is_told_what_is_not_there():
 def test_words_of_agents_steer_no_terminal():
     found = made(ask(0, 0, 0.5), ask(1, 1, 0.7), ask(2, 0, 0.7, (0, 1), "I \x1b[31m agree"), question="\x1b[2J [bold]Will")
     assert "\x1b" not in shown(found)
+
+
+def test_the_shared_record_and_drift_are_told():
+    clean = of_two(0.6)
+    assert clean.record is not None
+    assert f"head {clean.record[:16]}" in shown(clean)
+    assert "No drift" in shown(clean)
+    assert "DRIFT in ask 3 (reference): it names agent 9, of whom it was shown nothing." in shown(
+        of_two(0.6, "Agent 9 knows.")
+    )
+    assert of_two(0.6, "Agent 9 knows.").record != clean.record

@@ -201,3 +201,9 @@ def test_telemetry_is_printed_written_and_told_as_json(coordeval, tmp_path):
     assert coordeval("telemetry", "lone", tmp_path / "rows.csv").status == 0
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == len(rows) + 1
     assert "a table is written as .csv" in coordeval("telemetry", "lone", tmp_path / "rows.xlsx").err
+
+
+def test_planted_drift_is_counted(coordeval):
+    told = json.loads(coordeval("selftest", "drift", "--conversations", "5", "--json").out)
+    assert (told["clean"], told["false_alarms"], len(told["planted"])) == (5, 0, 6)
+    assert coordeval("selftest", "drift", "--conversations", "0").status == 1
