@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from coordeval.analysis.study import findings
 from coordeval.market_data import secrets
 
 settings.register_profile("no clock", deadline=None)
@@ -16,3 +17,11 @@ def no_known_secrets() -> Iterator[None]:
     """A key that one test took out of the environment is not there for the next one."""
     yield
     secrets.forget()
+
+
+@pytest.fixture(scope="module")
+def few_resamples() -> Iterator[None]:
+    """Reports draw 400 resamples, not 10,000: half the time of a small one, where it is not asked how sure they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(findings, "_MOST", 400)
+        yield

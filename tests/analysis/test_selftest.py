@@ -37,9 +37,9 @@ def first_of(regimes):
 
 @pytest.fixture(scope="module", params=first_of([REGIMES[0], REGIMES[-1]]))
 def large(request):
-    """A world of 40,000 markets: brute force."""
+    """A world of 12,000 markets: brute force."""
     rng = np.random.default_rng(14)
-    world = draw(40_000, regime=request.param, rng=rng)
+    world = draw(12_000, regime=request.param, rng=rng)
     return request.param, world, as_scored(frame(world, rng=rng))
 
 
@@ -60,7 +60,7 @@ def test_true_values_of_tracking_and_of_plain_sampling_are_those_of_a_large_worl
         assert row["estimate"] == pytest.approx(truth.follows(who, regime)[row["measure"]], abs=2.5 * half), row
     lone = FORECASTERS[-1]
     assert plain_sampling(world.forecasts[lone.name], world.y).c == pytest.approx(
-        truth.pooled_brier(lone, regime), abs=0.002
+        truth.pooled_brier(lone, regime), abs=0.004
     )
 
 
@@ -218,6 +218,7 @@ def test_the_bound_on_chance_is_exact_and_shared_among_the_rows():
     assert not failures([row(edge - 1, 1000), row(950, 1000)])
 
 
+@pytest.mark.proof  # its short form is the next test
 def test_a_broken_interval_method_is_found(monkeypatch):
     """The percentile method for MCB, whose bias it does not see: a few small worlds tell."""
     whole = selftest({"forecasts": {60: 8}}, resamples=100, cores=1)
@@ -233,7 +234,7 @@ def test_intervals_that_are_too_short_are_found(monkeypatch):
     """Normal 80% tails in place of 95%."""
     whole = resampling._ends
     monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.8}))
-    found = selftest({"parts": {60: 60}}, resamples=100, cores=1).failures
+    found = selftest({"parts": {60: 30}}, resamples=100, cores=1).failures
     assert any(bad.check.measure.startswith("variance") for bad in found)
 
 
@@ -288,7 +289,7 @@ def test_the_command_runs_writes_and_says_what_it_did(tmp_path, coarse):
 def test_the_command_ends_with_1_where_a_figure_is_off(monkeypatch):
     whole = resampling._ends
     monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.2}))
-    monkeypatch.setattr("coordeval.analysis.selftest.QUICK", {"parts": {60: 20}})
+    monkeypatch.setattr("coordeval.analysis.selftest.QUICK", {"parts": {60: 8}})
     done = CliRunner().invoke(app, ["selftest", "statistics", "--quick", "--cores", "1", "--resamples", "100"])
     assert done.exit_code == 1
     assert "FAILED" in done.output

@@ -1,11 +1,9 @@
 """What the tests of runs share: small studies, and where the recorded data are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from coordeval.analysis.study import findings
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT.parent / "shared" / "data" / "coordination-traces-100"
@@ -23,11 +21,8 @@ provider = "simulated"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_resamples() -> Iterator[None]:
-    """Reports of these tests draw 400 resamples, not 10,000: half the time of a small one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(findings, "_MOST", 400)
-        yield
+def quick_reports(few_resamples: None) -> None:
+    """In all of these tests."""
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from coordeval.analysis.report.page import Report, build_report
 from coordeval.analysis.study.leaderboard import REFERENCE
 from tests.analysis.report_data import CONFIGURATIONS, STUDY, synthetic
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 
 @pytest.fixture(scope="module")
 def report() -> Report:

@@ -13,6 +13,8 @@ from coordeval.analysis.talk.coordination import aggregations
 from coordeval.analysis.words.coordination import on_coordination
 from tests.analysis.report_data import STUDY, synthetic
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 MARKETS = 150
 RNG = np.random.default_rng(3)
 LATENT = RNG.uniform(0.05, 0.95, MARKETS)

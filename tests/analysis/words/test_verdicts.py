@@ -9,6 +9,8 @@ from coordeval.analysis.report.page import build_report
 from coordeval.analysis.study.record import Record
 from tests.analysis.report_data import STUDY, synthetic
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 MARKETS = 120
 RNG = np.random.default_rng(11)
 LATENT = RNG.uniform(0.05, 0.95, MARKETS)

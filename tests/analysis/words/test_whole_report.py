@@ -11,6 +11,8 @@ from coordeval.analysis import Record, answers, diagnose, find, judge, leaderboa
 from coordeval.analysis.selftest.regimes import REGIMES
 from coordeval.analysis.selftest.worlds import Forecaster, draw, frame
 
+pytestmark = pytest.mark.usefixtures("few_resamples")
+
 ASIDE = re.compile(
     r"exceeds? what|differ after|scores? differ from the price|would have scored better|these differ:|talking made|adds info"
 )
