@@ -30,7 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 from coordeval.agents import simulated_bargaining as bargaining
 from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
 from coordeval.agents.simulated_reading import Opening, Talk, read_request, text_of
-from coordeval.agents.simulated_words import probability_of, reasons
+from coordeval.agents.simulated_words import probability_of, reasons, review
 from coordeval.market_data.errors import CoordevalError
 
 STANCE = 0.5
@@ -140,6 +140,8 @@ class SimulatedModel:
         """The input of the answer tool that the prompt asks for."""
         if opening.role in ("proposer", "party") and opening.answer == "report":
             return bargaining.commitment(opening, self.parameters.herding)
+        if opening.role == "reflector":
+            return review(luck.kind, luck.split, luck.history, solved=luck.wording < 0.1)
         if opening.parts:
             parts = [f"Part {i + 1}. {_ASPECTS[i % len(_ASPECTS)]}" for i in range(opening.parts)]
             return {

@@ -2,6 +2,7 @@
 
 from math import exp
 from statistics import fmean
+from typing import Any
 
 from coordeval.agents.simulated_reading import Opening, Talk
 
@@ -42,3 +43,10 @@ def _second_thoughts(opening: Opening, stood: float) -> str:
 def probability_of(x: float) -> float:
     """The inverse of `logit`, kept in [0.001, 0.999]."""
     return min(max(1 / (1 + exp(-min(max(x, -7.0), 7.0))), 0.001), 0.999)
+
+
+def review(*draws: float, solved: bool) -> dict[str, Any]:
+    """A reflector's report. Its scores are chance: this reviewer cannot tell good work from bad."""
+    names = ("evidence", "completeness", "consistency")
+    parts = [f"{name} {int(11 * u)}" for name, u in zip(names, draws, strict=True)]
+    return {"report": "One more source would help.", "parts": [*parts, f"solved {'yes' if solved else 'no'}"]}

@@ -227,6 +227,11 @@ class Panel:
         )
 
     @property
+    def tokens(self) -> int:
+        """Input and output tokens of this cell's calls so far; the same for the same answers, however fast they came."""
+        return int(getattr(self._answering, "tokens", 0))
+
+    @property
     def asks(self) -> list[dict[str, Any]]:
         """One record per ask, in program order: what was asked, of whom, what was shown, what came back."""
         return [dict(record) for record in self._asks]

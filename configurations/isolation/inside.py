@@ -128,6 +128,7 @@ class Distant(Panel):
     line: InitVar[Line]
     _line: Line = field(init=False, repr=False)
     _answers: dict[int, Said] = field(default_factory=dict, init=False, repr=False)
+    _used: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self, elements: Any, roles: Any, answering: Any, line: Line) -> None:
         Panel.__post_init__(self, elements, roles, answering)
@@ -191,6 +192,10 @@ class Distant(Panel):
         return made
 
     @property
+    def tokens(self) -> int:
+        return self._used
+
+    @property
     def asks(self) -> list[dict[str, Any]]:
         raise PanelError("panel.asks is the run's own record; an isolated configuration does not read it")
 
@@ -210,6 +215,7 @@ class Distant(Panel):
 
     def _hear(self, answer: Mapping[str, Any]) -> list[Said]:
         said = [said_of(given) for given in answer["said"]]
+        self._used = int(answer["tokens"])
         self._answers |= {one.ask: replace(one) for one in said}
         return said
 

@@ -113,7 +113,7 @@ class Serving:
             self._failed(number, error)
         else:
             said = said if isinstance(said, list) else [said]
-            self._write({"number": number, "said": [said_as_json(one) for one in said]})
+            self._write({"number": number, "said": [said_as_json(one) for one in said], "tokens": self._panel.tokens})
 
     def _answer(self, number: int, act: Callable[[], None]) -> None:
         try:

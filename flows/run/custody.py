@@ -32,6 +32,10 @@ class Custody:
         self._over = False
         self._own_seconds, self._since = 0.0, time.monotonic()
 
+    @property
+    def tokens(self) -> int:
+        return self.agents.tokens
+
     async def answer(self, ask: Ask) -> Answer:
         """The answer to an ask. Raises AskFailed where an agent has none, for good; does not return where the cell ends."""
         self._asks += 1

@@ -30,6 +30,7 @@ BUILT_IN = {
     "blind_then_price",
     "one_conversation",
     "committed_consensus",
+    "reflective_tree_search",
 }
 
 PLUGIN = '''
