@@ -283,3 +283,28 @@ def drift(
         console.print(made)
     if told.false_alarms > 0.02 * told.clean:
         raise typer.Exit(1)
+
+
+@app.command("cascade")
+def cascade_(
+    markets: Annotated[int, typer.Option(help="Simulated markets, the same for every topology.")] = 4000,
+    rounds: Annotated[int, typer.Option(help="Rounds of revision.")] = 2,
+    agents: Annotated[int, typer.Option(help="Agents, of whom one errs.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same worlds.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Plant one wrong first estimate in simulated groups: what share of the other agents ends with it, by topology."""
+    from dataclasses import asdict
+
+    from coordeval.analysis.selftest.cascade import cascade
+    from coordeval.flows.terminal import words
+
+    told = cascade(markets, rounds=rounds, agents=agents, seed=seed)
+    if as_json:
+        print_result([asdict(one) for one in told])
+        return
+    made = table("topology", "others who end with it", "forecasts", "shift", "by the weights", numbers=(1, 2, 3, 4))
+    for one in told:
+        shares = (f"{one.infected:.1%}", f"{one.forecasts:.1%}", f"{one.shift:.3f}", f"{one.expected:.3f}")
+        made.add_row(words(one.topology), *shares)
+    console.print(made)

@@ -207,3 +207,10 @@ def test_planted_drift_is_counted(coordeval):
     told = json.loads(coordeval("selftest", "drift", "--conversations", "5", "--json").out)
     assert (told["clean"], told["false_alarms"], len(told["planted"])) == (5, 0, 6)
     assert coordeval("selftest", "drift", "--conversations", "0").status == 1
+
+
+def test_a_planted_error_is_followed_by_topology(coordeval):
+    told = json.loads(coordeval("selftest", "cascade", "--markets", "50", "--json").out)
+    assert told[0]["topology"] == "alone"
+    assert told[0]["infected"] == 0
+    assert "give 3 agents" in coordeval("selftest", "cascade", "--agents", "2").err
