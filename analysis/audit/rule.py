@@ -72,7 +72,7 @@ class Rule(ABC):
     modes: ClassVar[tuple[str, ...]] = ()
     """Modes of MAST (`analysis.audit.taxonomy`) that this is a sign of."""
     chance: ClassVar[float] = 0.0
-    """About what share of the forecasts without this fault shows it all the same; 0 where a row is proof."""
+    """What share of the forecasts without this fault may show it all the same; 0 where a row is proof."""
     needs: ClassVar[tuple[str, ...]] = ("forecasts",)
     """Frames without which it cannot look."""
 

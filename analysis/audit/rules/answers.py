@@ -1,5 +1,6 @@
 """Rules about what came out: whole replies, forecasts that are no copies or stand-ins, figures that follow from rows."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,8 +16,10 @@ from coordeval.analysis.talk.coordination import AGGREGATIONS, aggregations
 _CUT: Final = ("max_tokens", "length", "model_length", "model_context_window_exceeded")
 _CHANCE: Final = 0.15
 """Share of forecasts that may lie within COPIED of a price that is neither near 0 nor near 1 without a copy being suspected.
-Independent forecasters whose errors have a standard deviation of 0.02 in probability come to 0.2, of 0.03 to 0.13; of 0.06,
-the nearest that markets and models were found to be, to 0.07."""
+Forecasts whose distance from the price is normal with a standard deviation of 0.02 come to 0.2, of 0.03 to 0.13, of 0.06 to
+0.07: who agrees with the market that closely is suspected too."""
+_PLAIN: Final = re.compile(r"(?:none|mean|median)(?: of the (?:last|second) round)?")
+"""Declared aggregations that the stored estimates give again; of any other, such as a median of voices, rows do not tell."""
 _INNER: Final = (0.05, 0.95)
 _EXACT: Final = 5e-6
 """Published figures have six decimals."""
@@ -144,7 +147,10 @@ def _copies(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _pooled(evidence: Evidence) -> pl.DataFrame:
     """Answered forecasts of configurations that declare a mean or median, with `pool`, that of their last round."""
-    how = {**({} if evidence.elements else AGGREGATIONS), **aggregations(evidence.elements)}
+    plain = {
+        name: own for name, own in evidence.elements.items() if _PLAIN.fullmatch(str((own or {}).get("aggregation", "")))
+    }
+    how = {**({} if evidence.elements else AGGREGATIONS), **aggregations(plain)}
     if not how:
         return evidence.forecasts.head(0).with_columns(pool=pl.lit(None, pl.Float64))
     said = evidence.said.filter((pl.col("kind") == "estimate") & pl.col("configuration").is_in(list(how)))

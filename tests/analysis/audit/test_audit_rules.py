@@ -160,6 +160,21 @@ def test_a_published_score_is_held_against_its_rows(clean, published, told, wron
     assert len(of(looked(clean | {"published": rows, "scores": scores}), "scores_disagree")) == wrong
 
 
+@pytest.mark.parametrize(
+    ("declared", "found"),
+    [
+        ("median", 1),
+        ("median of the last round", 1),
+        ("median of the voices in the last round", 0),  # which are in no row of their own
+        ("the closer's estimate", 0),
+    ],
+)
+def test_a_forecast_is_held_against_a_pool_that_its_rows_can_give_again(clean, declared, found):
+    frames, _ = planted(clean, PLANTS["wrong pool"], 0.5, seed=1)
+    elements = {DEBATE: {**ELEMENTS[DEBATE], "aggregation": declared}}
+    assert len(of(looked(frames, elements=elements), "scores_disagree")) == found
+
+
 def test_a_published_failure_that_stands_at_a_number(clean):
     rows = pl.DataFrame(
         {
