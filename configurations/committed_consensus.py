@@ -74,6 +74,7 @@ class CommittedConsensus(Configuration):
         if 2 * agreed <= len(estimates) or agreed + dissent < len(estimates):
             raise NoForecast(
                 f"no agreement: {agreed} of {len(estimates)} agents agreed to the best proposal, {best.probability:g}, "
-                f"{only} only acknowledged it and {dissent} rejected it"
+                f"{only} only acknowledged it, {dissent} rejected it, "
+                f"{len(estimates) - agreed - only - dissent} stand by another or none"
             )
         return panel.conclude(best.probability)

@@ -20,7 +20,7 @@ class OneConversation(Configuration):
         topology=(("forecaster", "voice"), ("voice", "voice")),
         authority="the one agent",
         synchronisation="one voice after the other; each knows all that was said before",
-        aggregation="median of the voices in the last round",
+        aggregation="the middle one of what each voice said last",
         termination="after a fixed number of rounds",
         failure_handling="exclude",
     )

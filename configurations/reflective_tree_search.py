@@ -74,7 +74,7 @@ class ReflectiveTreeSearch(Configuration):
         ),
         authority="the reviewer says where to search; it sees no price, or it would reward who copies it",
         synchronisation="one leaf at a time; its candidates at once, then their reviews in turn",
-        aggregation="mean of the best terminals, each seeing the price in the end, weighted by its value",
+        aggregation="the best terminals, each estimated again alone with the price, weighted by their values",
         termination="when a candidate is solved, or expansions, depth or tokens are spent",
         failure_handling="exclude",
     )

@@ -119,7 +119,7 @@ FAILED = AskFailed("refused")
         (
             {"proposer": ["propose 0.3"], "party": ["agree 1", "acknowledge 1"]},
             1,
-            "2 of 3 agents agreed to the best proposal, 0.3, 1 only acknowledged it and 0 rejected it",
+            "2 of 3 agents agreed to the best proposal, 0.3, 1 only acknowledged it, 0 rejected it, 0 stand by another",
             "one that acknowledges has neither agreed nor dissented",
         ),
         ({"proposer": ["propose 0.3"], "party": ["reject 1"] * 2}, 1, "1 of 3 agents agreed", "no majority"),
