@@ -163,7 +163,6 @@ SPREADS: Mapping[str, tuple[str, str]] = {
     "spread": ("1", "Highest minus lowest estimate of a round"),
     "agreement": ("1", "Share of estimates of a round close to their median"),
     "movement": ("1", "Mean size of a revision, in probability"),
-    "influence": ("1", "Share of the way that agents went to the estimates that they were shown"),
 }
 """Histograms: column of the telemetry -> unit and meaning."""
 COUNTS: Mapping[str, tuple[str, str]] = {
@@ -178,11 +177,16 @@ COUNTS: Mapping[str, tuple[str, str]] = {
     "output_tokens": ("{token}", "Tokens written"),
 }
 """Counters: column of the telemetry -> unit and meaning."""
+SUMS: Mapping[str, tuple[str, str]] = {
+    "moved": ("1", "How far agents came nearer to the estimates that they were shown; below 0: went away"),
+    "apart": ("1", "How far they were from these before; moved over apart is influence"),
+}
+"""Sums that may fall."""
 _SHARES = [0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 
 
 def measure(meter: Meter, rows: Iterable[Mapping[str, Any]], *, study: str, study_id: str) -> None:
-    """Rows of one forecast and round each (columns of SPREADS and COUNTS, configuration and round) as metrics.
+    """Rows of one forecast and round each (columns of SPREADS, COUNTS, SUMS, configuration and round) as metrics.
 
     Their names begin with `coordeval.coordination.`; what is null is not recorded.
     """
@@ -197,6 +201,10 @@ def measure(meter: Meter, rows: Iterable[Mapping[str, Any]], *, study: str, stud
     counts = {
         name: meter.create_counter(prefix + name, unit=unit, description=about) for name, (unit, about) in COUNTS.items()
     }
+    sums = {
+        name: meter.create_up_down_counter(prefix + name, unit=unit, description=about)
+        for name, (unit, about) in SUMS.items()
+    }
     for row in rows:
         at = named | {"coordeval.configuration": row["configuration"], "coordeval.round": row["round"]}
         for name, histogram in spreads.items():
@@ -205,6 +213,9 @@ def measure(meter: Meter, rows: Iterable[Mapping[str, Any]], *, study: str, stud
         for name, counter in counts.items():
             if row[name] is not None:
                 counter.add(row[name], at)
+        for name, either_way in sums.items():
+            if row[name] is not None:
+                either_way.add(row[name], at)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import polars as pl
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import Floats
 from coordeval.analysis.base.estimates import matrix, numbered, resolved
-from coordeval.analysis.base.resampling import AMOUNT, APART
+from coordeval.analysis.base.resampling import AMOUNT, APART, ratio
 from coordeval.analysis.talk.telling import NUMBERS, Telling, table
 
 _SCHEMA: Final[dict[str, Any]] = {"configuration": pl.String, "round": pl.Int64, "measure": pl.String, **NUMBERS}
@@ -74,12 +74,12 @@ def _by_round(mine: pl.DataFrame, tell: Telling) -> Iterator[dict[str, Any]]:
 
 def _correlation(sums: Floats) -> Floats:
     weight = sums[:, 0:1]
-    mean, squares, pairs = (sums[:, k : k + 1] / weight for k in (1, 2, 3))
+    mean, squares, pairs = (ratio(sums[:, k : k + 1], weight) for k in (1, 2, 3))
     variance = squares - mean**2
     return np.where(variance > _LEAST, (pairs - mean**2) / np.where(variance > _LEAST, variance, 1), np.nan)
 
 
 def _effective(sums: Floats) -> Floats:
-    agents = sums[:, 4:5] / sums[:, 0:1]
+    agents = ratio(sums[:, 4:5], sums[:, 0:1])
     inflation = 1 + (agents - 1) * _correlation(sums)
     return np.where(inflation > _LEAST, agents / np.where(inflation > _LEAST, inflation, 1), np.nan)

@@ -185,3 +185,10 @@ def test_groups_are_not_set_against_each_other_where_something_else_differed():
     kept = apart(found, "the output caps differ")
     assert (kept.flips, kept.scaling, kept.withheld) == (None, None, "the output caps differ")
     assert kept.diversity.equals(found.diversity), "each configuration on its own stays"
+
+
+def test_of_two_markets_there_is_a_correlation_and_no_interval():
+    """Leaving out one event of two leaves errors that do not vary."""
+    found = diversity(said({"a": [np.array([[0.2, 0.4], [0.3, 0.9]])]}, np.array([0, 1])), n=N)
+    assert found["estimate"].null_count() == 0
+    assert found["low"].null_count() == 2

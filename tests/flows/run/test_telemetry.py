@@ -106,11 +106,15 @@ def test_it_is_off_where_nothing_is_set():
 def test_metrics_are_the_rows_of_the_ledger_by_configuration_and_round(received):
     _, _, metrics, ledger = received
     rows = telemetry_of(read(ledger), "traced")
-    assert set(metrics) == {f"coordeval.coordination.{name}" for name in (*telemetry.SPREADS, *telemetry.COUNTS)}
+    assert set(metrics) == {
+        f"coordeval.coordination.{name}" for name in (*telemetry.SPREADS, *telemetry.COUNTS, *telemetry.SUMS)
+    }
     for name in ("messages", "tool_calls", "flips"):
         sent = {_round(point): point.as_int for point in metrics[f"coordeval.coordination.{name}"].sum.data_points}
         own = rows.drop_nulls(name).group_by("round").agg(pl.col(name).sum()).rows()
         assert sent == dict(own), name
+    [moved] = [p.as_double for p in metrics["coordeval.coordination.moved"].sum.data_points if _round(p) == 1]
+    assert moved == pytest.approx(rows.filter(round=1)["moved"].sum())
     points = metrics["coordeval.coordination.spread"].histogram.data_points
     sent = {_round(point): (point.count, pytest.approx(point.sum)) for point in points}
     assert dict(rows.group_by("round").agg(told=pl.struct(n=pl.len(), of=pl.col("spread").sum())).rows()) == {
