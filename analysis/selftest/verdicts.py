@@ -36,6 +36,7 @@ WITHHELD: Final[Mapping[str, str]] = {
     "wbv": f"with fewer than {FEWEST_WITHIN} events bins hold too few forecasts to tell how they vary in them",
     **dict.fromkeys(("res", "res_corrected", "dsc", "wbc"), "where all resolve one way it is the same in every resample"),
     "skill_base": "where all resolve one way the base rate is perfect, and so it is in too many resamples",
+    "group: divided": "where no group ends divided it is 0 in every resample",
 }
 """Measure -> why it may have no interval in any world of a kind; of all others that is a failure."""
 _FEW: Final = "where few events tell, it allows for one that turns out otherwise"
