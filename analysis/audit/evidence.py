@@ -46,6 +46,13 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "error": pl.Boolean,
         },
         "messages": {"forecast_id": _TEXT, "from_ask": _WHOLE, "to_ask": _WHOLE},
+        "commitments": {
+            "forecast_id": _TEXT,
+            **dict.fromkeys(("agent", "proposal"), _WHOLE),
+            "position": _TEXT,
+            **dict.fromkeys(("probability", "within", "estimate"), _REAL),
+            "kept": pl.Boolean,
+        },
         "markets": {
             **dict.fromkeys(("market_id", "event_id", "question"), _TEXT),
             **dict.fromkeys(("as_of", "scheduled_close", "resolved_at"), _TIME),
@@ -68,6 +75,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 - `calls`: the model's replies, one row per turn of an ask.
 - `tool_calls`: result_key is a hash of the result, question the one that it names, last_date the latest day that it is of.
 - `messages`: the statement of from_ask was shown in to_ask.
+- `commitments`: where an agent stands on a proposal in the end; kept is null where nothing bound it or it said no more.
 - `prompts`: the distinct texts about a market at the head of its prompts, with one draw that has it.
 - `reports`: a text without a probability, and everything that its author was shown.
 - `published`, `scores`: what was published beside the rows: forecasts with the failure behind them, and figures.
@@ -88,6 +96,7 @@ class Evidence:
     calls: pl.DataFrame
     tool_calls: pl.DataFrame
     messages: pl.DataFrame
+    commitments: pl.DataFrame
     markets: pl.DataFrame
     prompts: pl.DataFrame
     reports: pl.DataFrame

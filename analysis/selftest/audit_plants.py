@@ -89,6 +89,15 @@ def _unsaid(frames: Frames, which: Which) -> Frames:
     return frames | {"messages": pl.concat([frames["messages"], lost.cast(frames["messages"].schema)])}
 
 
+def _broken(frames: Frames, which: Which) -> Frames:
+    """Agent 1 agreed to what it said first; the chosen ones' then say something else."""
+    first = frames["asks"].filter(pl.col("agent") == 0, pl.col("round") == 0).select("forecast_id", "probability")
+    away = (pl.col("probability") + 0.3) % 1
+    said = first.with_columns(agent=pl.lit(0), proposal=pl.lit(0), position=pl.lit("agreed"), within=pl.lit(0.02))
+    said = said.with_columns(estimate=pl.when(which).then(away).otherwise("probability"), kept=~which)
+    return frames | {"commitments": said}
+
+
 def _no_word(frames: Frames, which: Which) -> Frames:
     parts = ("asks", "calls", "tool_calls", "messages", "reports")
     frames = frames | {name: frames[name].filter(~which) for name in parts}
@@ -151,6 +160,12 @@ PLANTS: Final[Mapping[str, Plant]] = {
     ),
     "led astray": Plant(
         rule="moves_away", about="talk moves the group 0.25 from the outcome", put=_last_round(lambda _: _AWAY), of=(DEBATE,)
+    ),
+    "broken commitment": Plant(
+        rule="commitment_broken",
+        about="an agent agrees to a number and gives another",
+        put=_broken,
+        of=(DEBATE,),
     ),
     "cut off": Plant(
         rule="truncated_replies",

@@ -12,6 +12,7 @@ from coordeval.flows.run.control import control
 from coordeval.flows.run.published import published_frames
 from coordeval.flows.study.names import PROBE
 from coordeval.ledger import Reader
+from coordeval.ledger.acts import commitments_frame
 
 _OWN = f"FROM cells c JOIN forecasts f USING (forecast_id) WHERE c.study_id = $study AND c.configuration <> '{PROBE}'"
 _IDS = f"(SELECT DISTINCT c.forecast_id {_OWN})"
@@ -100,6 +101,7 @@ def study_evidence(reader: Reader, study: str, compared: Control | None = None) 
         frames: dict[str, pl.DataFrame] = {
             name: held.query(sql, {"study": found.study_id}) for name, sql in _QUERIES.items()
         }
+        frames["commitments"] = commitments_frame(held, found.study_id)
         compared = compared or control(held, found.study_id)
     if "published" in found.content:
         frames |= published_frames(reader.path, str(found.content["published"]))

@@ -314,7 +314,7 @@ def test_a_rule_is_checked_at_the_door(cls, name, words):
 
 def test_every_rule_of_the_project_is_offered_like_a_plugin():
     assert RULES.quarantined == {}
-    assert len(RULES.classes) == 22
+    assert len(RULES.classes) == 23
     stages = [rule.stage for rule in RULES.made()]
     assert stages == sorted(stages, key=("setup", "prompt", "tools", "reading", "talk", "answer", "record").index)
 
@@ -349,3 +349,9 @@ def test_the_binomial_tail_is_that_of_scipy(successes, trials, chance):
 
     wanted = binomtest(successes, trials, chance, alternative="greater").pvalue if trials else 1.0
     assert more_often(successes, trials, chance) == pytest.approx(wanted)
+
+
+def test_what_was_only_acknowledged_binds_nobody(clean):
+    frames, _ = planted(clean, PLANTS["broken commitment"], 1.0)
+    held = frames["commitments"].with_columns(position=pl.lit("acknowledged"), kept=pl.lit(None, pl.Boolean))
+    assert not of(looked(frames | {"commitments": held}), "commitment_broken")
