@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import log
 from typing import Final
 
+from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.base.events import EPSILON
 
@@ -32,6 +33,7 @@ class Credit:
     own: float
 
 
+@asked
 def credit(own: float, new: float, shown: Mapping[int, float]) -> Credit:
     """Who moved an agent from `own` to `new`, shown estimates of others (source -> probability); all in [0, 1].
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.talk.credit import TOLERANCE
 
@@ -68,6 +69,7 @@ _WHY: Final = {
 _AT: Final = ("forecast_id", "round")
 
 
+@asked
 def telemetry(stored: Mapping[str, pl.DataFrame], *, tolerance: float = TOLERANCE) -> pl.DataFrame:
     """TELEMETRY of the frames in `stored` (STORED), by configuration, market, replicate and round.
 

@@ -222,7 +222,7 @@ def test_what_is_missing_is_named():
 @recorded
 def test_the_recorded_study_has_three_ladders_and_the_price_breaks_one():
     """Two launches by value and one count of views; nominees and top fives do not exclude each other, and are not linked."""
-    from reference import _lines
+    from tests.analysis.reference import _lines
 
     facts = [
         {"market_id": m["marketId"], "question": m["question"], "as_of": datetime.fromisoformat(m["baselineDate"])}
