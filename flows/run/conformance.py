@@ -281,4 +281,6 @@ _ROWS = {
 
 
 if __name__ == "__main__":
-    print(json.dumps([asdict(finding) for finding in _trial(sys.argv[1])]))
+    sys.stdout.write(
+        json.dumps([asdict(finding) for finding in _trial(sys.argv[1])]) + "\n"
+    )  # for whoever started it, no terminal
