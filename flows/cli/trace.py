@@ -40,16 +40,15 @@ def trace(
 
 
 _SHOWN = (
-    ("spread", 3),
-    ("agreement", 2),
-    ("movement", 3),
-    ("influence", 2),
-    ("contradictions", 2),
-    ("flips", 2),
-    ("tool_calls", 1),
-    ("useless_tool_calls", 1),
-    ("output_tokens", 0),
+    ("spread", "spread", 3),
+    ("agreement", "agree", 2),
+    ("movement", "moved", 3),
+    ("influence", "influence", 2),
+    ("flips", "flips", 2),
+    ("tool_calls", "tools", 1),
+    ("useless_tool_calls", "useless", 1),
 )
+"""Column, its heading, decimals: what fits a terminal of 80; a file has them all."""
 
 
 def telemetry(
@@ -80,13 +79,17 @@ def telemetry(
         return
     means = rows.group_by("configuration", "round").agg(
         pl.len().alias("forecasts"),
-        *(pl.col(name).mean() for name, _ in _SHOWN if name != "influence"),
+        *(pl.col(name).mean() for name, _, _ in _SHOWN if name != "influence"),
         influence=pl.when(pl.col("apart").sum() > 0).then(pl.col("moved").sum() / pl.col("apart").sum()),
     )
-    columns = ("configuration", "round", "forecasts", *(name.replace("_", " ") for name, _ in _SHOWN))
-    made = table(*columns, numbers=range(1, len(columns)))
-    for row in means.sort("configuration", "round").iter_rows(named=True):
-        own = [row["configuration"], str(row["round"]), f"{row['forecasts']:,}"]
-        said = ["" if row[name] is None else f"{row[name]:,.{digits}f}" for name, digits in _SHOWN]
-        made.add_row(*map(words, [*own, *said]))
-    console.print(made if rows.height else "No ask of this study is stored: nobody was asked, or it was imported.")
+    columns = ("round", *(heading for _, heading, _ in _SHOWN))
+    for rounds in means.sort("configuration", "round").partition_by("configuration", maintain_order=True):
+        made = table(*columns, numbers=range(len(columns)))
+        for row in rounds.iter_rows(named=True):
+            said = ["" if row[of] is None else f"{row[of]:,.{digits}f}" for of, _, digits in _SHOWN]
+            made.add_row(*map(words, [str(row["round"]), *said]))
+        first = rounds.row(0, named=True)
+        console.print(words(f"{first['configuration']}, {first['forecasts']:,} forecasts"))
+        console.print(made)
+    if rows.is_empty():
+        console.print("No ask of this study is stored: nobody was asked, or it was imported.")
