@@ -6,7 +6,7 @@ import polars as pl
 
 from coordeval.analysis.talk.groups import Groups
 from coordeval.flows.dashboard import parts
-from coordeval.flows.dashboard.tags import Component
+from coordeval.flows.dashboard.tags import Component, html
 
 _TERMS = (
     (
@@ -19,10 +19,16 @@ _TERMS = (
     ("efficiency", "forecasts on the right side, divided by how many times as many model calls as single_agent makes"),
     ("redundancy", "how alike the last statements are, by their words: 1 is the same words"),
 )
+_ASKED = {
+    "ends": "How exchanges end",
+    "diversity": "How many agents several are worth",
+    "scaling": "What several agents bring, and what they take",
+    "flips": "Why minds change",
+}
 
 
 def groups_section(found: Groups) -> Component:
-    """Every row with its interval, or why there is none."""
+    """A closed table for each question: every row with its interval, or why there is none."""
     made: list[Component | None] = [_table("ends", found.ends), _table("diversity", found.diversity)]
     made += [_table(name, own) for name, own in (("scaling", found.scaling), ("flips", found.flips)) if own is not None]
     if found.withheld:
@@ -45,4 +51,5 @@ def _table(name: str, frame: pl.DataFrame) -> Component | None:
     ]
     columns = (*(key.capitalize() for key in keys), "Estimate", "Markets")
     numeric = frozenset({len(keys), len(keys) + 1})
-    return parts.table(parts.Table(name, columns, rows, frame, numeric))
+    table = parts.table(parts.Table(name, columns, rows, frame, numeric))
+    return html.Details([html.Summary(f"{_ASKED[name]} ({len(rows)} rows)"), table])
