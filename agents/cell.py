@@ -18,7 +18,7 @@ from coordeval.agents.bounds import Bounds
 from coordeval.agents.messages import Block, Model, ModelError, Reply, Request, Slot, content_hash
 from coordeval.agents.scaffold import Ask, answer_tools, first_message, next_message, specimens, system_prompt
 from coordeval.agents.server_tools import SERVER_TOOLS, searches, server_specs
-from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult
+from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult, hidden
 from coordeval.agents.usefulness import WITHDRAWN, Usefulness
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.gate import MarketView
@@ -107,7 +107,7 @@ class CellAgents:
     def __post_init__(self) -> None:
         shows = self.settings.show_price
         self._toolboxes = {
-            sees: Toolbox(self.view, self.settings.tools, show_price=shows and sees) for sees in (True, False)
+            sees: Toolbox(self.view, self.settings.tools, hidden=hidden(shows=shows, sees=sees)) for sees in (True, False)
         }
         searching = server_specs(self.settings.tools, self.settings.model)
         self._tools = [*self._toolboxes[True].specs, *searching, *answer_tools(strict=self.settings.strict)]

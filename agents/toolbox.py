@@ -7,7 +7,7 @@ the as-of gate let through.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -29,18 +29,27 @@ class ToolInputError(CoordevalError, ValueError):
     """The agent called a tool in a way its schema does not allow; the message goes back to the agent."""
 
 
-def market_details(view: MarketView, arguments: Mapping[str, Any], show_price: bool) -> tuple[Any, int]:
+IN_STUDY: Final = "prices are not shown in this study"
+TO_ROLE: Final = "prices are not shown for this estimate"
+
+
+def hidden(*, shows: bool, sees: bool) -> str | None:
+    """Why an agent is shown no price, in words for it: its study shows none, or its role sees none. None: it is shown."""
+    return IN_STUDY if not shows else None if sees else TO_ROLE
+
+
+def market_details(view: MarketView, arguments: Mapping[str, Any], hidden: str | None) -> tuple[Any, int]:
     facts = {name: _json(value) for name, value in view.market.known_at_opening().items() if value not in (None, "")}
     facts["as_of"] = _json(view.as_of)
-    if show_price:
+    if hidden is None:
         facts["price_of_yes"] = None if view.price is None else _point(view.price)
     return facts, 1
 
 
-def price_history(view: MarketView, arguments: Mapping[str, Any], show_price: bool) -> tuple[Any, int]:
+def price_history(view: MarketView, arguments: Mapping[str, Any], hidden: str | None) -> tuple[Any, int]:
     """At most `points` prices, evenly thinned, the last one always among them."""
-    if not show_price:
-        return {"prices": [], "note": "prices are not shown in this study"}, 0
+    if hidden is not None:
+        return {"prices": [], "note": hidden}, 0
     wanted = _integer(arguments, "points", default=50, low=1, high=500)
     prices = view.prices
     if len(prices) > wanted:
@@ -49,7 +58,7 @@ def price_history(view: MarketView, arguments: Mapping[str, Any], show_price: bo
     return {"prices": [_point(p) for p in prices]}, len(prices)
 
 
-def search_evidence(view: MarketView, arguments: Mapping[str, Any], show_price: bool) -> tuple[Any, int]:
+def search_evidence(view: MarketView, arguments: Mapping[str, Any], hidden: str | None) -> tuple[Any, int]:
     """Documents by the number of query words they hold, then newest first; an empty query lists the newest."""
     query = arguments.get("query", "")
     if not isinstance(query, str):
@@ -88,7 +97,7 @@ class Tool:
     """A tool as the model reads it (`spec`, in the Messages API's form) and as it runs."""
 
     spec: Mapping[str, Any]
-    run: Callable[[MarketView, Mapping[str, Any], bool], tuple[Any, int]]
+    run: Callable[[MarketView, Mapping[str, Any], str | None], tuple[Any, int]]
 
 
 def _spec(name: str, description: str, **properties: Any) -> dict[str, Any]:
@@ -124,12 +133,13 @@ TOOLS: dict[str, Tool] = {
 class Toolbox:
     """The tools that a study allows, bound to one market view; those that run at the model's provider are not run here."""
 
-    def __init__(self, view: MarketView, names: tuple[str, ...] = tuple(TOOLS), *, show_price: bool = True) -> None:
+    def __init__(self, view: MarketView, names: tuple[str, ...] = tuple(TOOLS), *, hidden: str | None = None) -> None:
+        """`hidden`: why no price is shown, see `hidden`."""
         names = tuple(name for name in names if name not in SERVER_TOOLS)
         for name in names:
             if name not in TOOLS:
                 raise CoordevalError(choose("tool", name, list(TOOLS)))
-        self._view, self._names, self._show_price = view, names, show_price
+        self._view, self._names, self._hidden = view, names, hidden
 
     @property
     def specs(self) -> list[Mapping[str, Any]]:
@@ -144,7 +154,7 @@ class Toolbox:
             if not isinstance(arguments, Mapping) or (unknown := set(arguments) - set(allowed)):
                 given = arguments if not isinstance(arguments, Mapping) else ", ".join(sorted(unknown))
                 raise ToolInputError(f"{name} does not take {given!r}; it takes {', '.join(allowed) or 'no argument'}")
-            value, items = TOOLS[name].run(self._view, arguments, self._show_price)
+            value, items = TOOLS[name].run(self._view, arguments, self._hidden)
         except ToolInputError as error:
             return ToolResult(orjson.dumps({"error": str(error)}).decode(), 0, error=True)
         return ToolResult(orjson.dumps(value).decode(), items)

@@ -12,7 +12,7 @@ from coordeval.agents.cell import Settings
 from coordeval.agents.messages import content_hash
 from coordeval.agents.scaffold import market_block, plain
 from coordeval.agents.server_tools import SERVER_TOOLS
-from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult
+from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult, hidden
 from coordeval.analysis.base.numerals import counted
 from coordeval.flows.certificate import past_the_panel
 from coordeval.flows.certificate.stored import Stored, document_of, object_of, place_of, result_of, time_of
@@ -236,7 +236,7 @@ def _market_block(stored: Stored) -> str:
 def _tool_results(stored: Stored) -> str:
     settings = _settings(stored, "tool_specs")
     shows, tools = settings["show_price"], tuple(settings["tools"])
-    toolboxes = {sees: Toolbox(stored.view, tools, show_price=shows and sees) for sees in (True, False)}
+    toolboxes = {sees: Toolbox(stored.view, tools, hidden=hidden(shows=shows, sees=sees)) for sees in (True, False)}
 
     def problems() -> Iterator[str]:
         for row in stored.tool_calls:

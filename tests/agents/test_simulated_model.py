@@ -16,7 +16,7 @@ import pytest
 from coordeval.agents.messages import Request, Slot, decode_reply
 from coordeval.agents.scaffold import ANSWER_TOOLS, Ask, Statement, first_message, system_prompt
 from coordeval.agents.simulated import InstantModel, SimulatedModel, SimulatedParameters
-from coordeval.agents.toolbox import TOOLS, Toolbox
+from coordeval.agents.toolbox import TOOLS, Toolbox, hidden
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.gate import MarketView
 from coordeval.market_data.simulated import SIGNAL, SimulatedWorld
@@ -87,7 +87,7 @@ def result_of(block, content, error=False):
 
 def to_answering_turn(asked, request, view=VIEW, k=0, show_price=True):
     """Runs the model's tools until it would answer: (the request that it answers, names of the tools called per turn)."""
-    box, turns = Toolbox(view, show_price=show_price), []
+    box, turns = Toolbox(view, hidden=hidden(shows=show_price, sees=True)), []
     for _ in range(6):
         reply = complete(asked, request, k)
         calls = [b for b in reply.tool_uses() if b["name"] in TOOLS]

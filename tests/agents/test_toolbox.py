@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
-from coordeval.agents.toolbox import TOOLS, Toolbox
+from coordeval.agents.toolbox import TOOLS, Toolbox, hidden
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.gate import MarketView
 from coordeval.market_data.types import Document, Market, PricePoint
@@ -41,7 +41,7 @@ PRICES = [PricePoint(market_id="m1", knowable_at=AS_OF + n * DAY, price=(n + 60)
 
 
 def toolbox(names=tuple(TOOLS), *, show_price=True, prices=PRICES, documents=DOCUMENTS):
-    return Toolbox(MarketView(MARKET, AS_OF, prices, documents), names, show_price=show_price)
+    return Toolbox(MarketView(MARKET, AS_OF, prices, documents), names, hidden=hidden(shows=show_price, sees=True))
 
 
 def answer(name, arguments, **given):
@@ -148,3 +148,17 @@ def test_no_tool_tells_what_is_ours_or_later(name):
     told = toolbox().run(name, {}).content
     for secret in ("m1", "e1", "venue", "example.org", "Late", "Undated", "0.61"):
         assert secret not in told
+
+
+@pytest.mark.parametrize(
+    ("shows", "sees", "note"),
+    [
+        (True, False, "prices are not shown for this estimate"),  # other roles of the study see them
+        (False, True, "prices are not shown in this study"),
+        (False, False, "prices are not shown in this study"),
+    ],
+)
+def test_who_is_shown_no_price_is_told_why(shows, sees, note):
+    box = Toolbox(MarketView(MARKET, AS_OF, [], []), hidden=hidden(shows=shows, sees=sees))
+    assert orjson.loads(box.run("price_history", {}).content) == {"prices": [], "note": note}
+    assert "price_of_yes" not in orjson.loads(box.run("market_details", {}).content)
