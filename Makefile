@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What the project holds itself to. A study or plugin of your own in this folder is yours.
-OURS := agents analysis benchmarks configurations coordeval docs flows ledger market_data notebooks tests
+OURS := agents analysis benchmarks configurations coordeval docs flows grounding ledger market_data notebooks tests
 COMPILE := $(BIN)/python -m compileall -q -j 0
-FLOORS := agents analysis configurations coordeval flows ledger market_data
+FLOORS := agents analysis configurations coordeval flows grounding ledger market_data
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 # Our matrices are small: threads that wait for the next one take the processors from the other processes.

@@ -1,7 +1,7 @@
 """coordeval: what the way that agents are coordinated does to a forecast, and whether it is worth its cost.
 
 The names that a plugin or a notebook needs, each imported when it is first used. The floors behind them are
-`coordeval.market_data`, `agents`, `configurations`, `ledger`, `analysis` and `flows`; see ARCHITECTURE.md.
+`coordeval.market_data`, `agents`, `configurations`, `grounding`, `ledger`, `analysis` and `flows`; see ARCHITECTURE.md.
 """
 
 from importlib import import_module

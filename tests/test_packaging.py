@@ -18,7 +18,7 @@ from coordeval.flows.site.staging import ROOT_PAGES
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-FLOORS = ("agents", "analysis", "configurations", "flows", "ledger", "market_data", "notebooks")
+FLOORS = ("agents", "analysis", "configurations", "flows", "grounding", "ledger", "market_data", "notebooks")
 
 
 def files_of(folder: str) -> list[Path]:
