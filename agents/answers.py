@@ -1,6 +1,6 @@
-"""What an agent hands in, held against what its role asked for: the one place that says which answers are valid.
+"""What an agent hands in, held against what its role asked for: which answers to a forecast's asks are valid.
 
-One of the two answer tools is called, once, with an object:
+One of the two answer tools is called, once, with an object (`agents.forms` has those of other asks):
 
 - `submit_estimate`: `probability` is a JSON number from 0 to 1, both included. Text ("0.7", "70%"), a truth value, 70 for
   70 %, NaN and null are malformed: what was meant would be a guess. `rationale` and `reading` are text, and not blank.
@@ -11,31 +11,38 @@ wrong with it. Repeated parts, and more or fewer than were asked for, are no mal
 """
 
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from coordeval.agents.messages import Block
-from coordeval.agents.scaffold import ANSWER_TOOLS, Ask
-
-ANSWER_NAMES = frozenset(tool["name"] for tool in ANSWER_TOOLS)
+from coordeval.agents.scaffold import Ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A valid answer to an ask. An estimate has a probability in [0, 1]; a report has none."""
+    """A valid answer to an ask. An estimate has a probability in [0, 1]; no other form has one."""
 
     probability: float | None
     text: str
-    """The rationale of an estimate, or the report."""
+    """The rationale of an estimate, the report, or what was said or done in words."""
     reading: str = ""
     parts: tuple[str, ...] = ()
     blank: int = 0
     """Blank parts in an answer that was sent back for them."""
+    content: Mapping[str, Any] = field(default_factory=dict)
+    """Of a form other than a forecast's: what was handed in, checked. See `agents.forms`."""
+    sent_back: str = field(default="", compare=False)
+    """What was wrong with it when it was first handed in; "": nothing was."""
 
 
-def read(submissions: list[Block], ask: Ask) -> tuple[Answer | None, str]:
-    """The answer in a reply, or what is wrong with it ("" where the agent is still working with its tools)."""
+def read(
+    submissions: list[Block], ask: Ask, form: Callable[[Mapping[str, Any]], tuple[Answer | None, str]]
+) -> tuple[Answer | None, str]:
+    """The answer in a reply, or what is wrong with it ("" where the agent is still working with its tools).
+
+    `form` reads what was handed in; what is sound in form is held against the ask's own rule.
+    """
     if len(submissions) > 1:
         return None, f"{len(submissions)} answers were submitted at once, exactly one is wanted"
     if not submissions:
@@ -45,10 +52,13 @@ def read(submissions: list[Block], ask: Ask) -> tuple[Answer | None, str]:
         return None, f"{submissions[0]['name']} was called where submit_{ask.answer} is wanted"
     if not isinstance(given, Mapping):
         return None, f"the input {given!r} is not an object"
-    return _read_estimate(given) if ask.answer == "estimate" else _read_report(given)
+    answer, problem = form(given)
+    if answer is not None and ask.rule is not None and (problem := ask.rule(answer.content)):
+        return None, problem
+    return answer, problem
 
 
-def _read_estimate(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
+def read_estimate(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
     value = given.get("probability")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:  # refuses NaN too
         return None, f"probability is {value!r}, it must be a number from 0 to 1"
@@ -60,7 +70,7 @@ def _read_estimate(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
     return Answer(probability=float(value), text=rationale, reading=reading), ""
 
 
-def _read_report(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
+def read_report(given: Mapping[str, Any]) -> tuple[Answer | None, str]:
     report, parts = given.get("report"), given.get("parts", [])
     if not isinstance(report, str) or is_blank(report):
         return None, "report is empty"

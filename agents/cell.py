@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 
 from coordeval.agents import telemetry
-from coordeval.agents.answers import ANSWER_NAMES, Answer, blank_parts, read
+from coordeval.agents.answers import Answer, blank_parts, read
 from coordeval.agents.bounds import Bounds
+from coordeval.agents.forms import FORECASTING, Form, Scaffold
 from coordeval.agents.messages import Block, Model, ModelError, Reply, Request, Slot, content_hash
 from coordeval.agents.scaffold import Ask, answer_tools, first_message, next_message, specimens, system_prompt
 from coordeval.agents.server_tools import SERVER_TOOLS, searches, server_specs
@@ -39,11 +40,24 @@ class Settings:
     bounds: Bounds = field(default_factory=Bounds)
     strict: bool = False
     """Whether the server is asked to hold answers to their schema; part of identity by the tools' descriptions."""
+    scaffold: Scaffold | None = None
+    """What agents read around their question where it is no forecast; None: it is one."""
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of answer that agents are offered."""
+        return FORECASTING if self.scaffold is None else self.scaffold.forms
+
+    def answer_tools(self) -> list[dict[str, Any]]:
+        """The tools by which answers are handed in."""
+        if self.scaffold is None:
+            return answer_tools(strict=self.strict)
+        return [{**form.tool, "strict": True} if self.strict else dict(form.tool) for form in self.scaffold.forms]
 
     def identity(self) -> dict[str, Any]:
         """All of it, with the bytes of the scaffold and of the tool descriptions, for a forecast's identity."""
         own = [TOOLS[name].spec for name in self.tools if name not in SERVER_TOOLS]
-        specs = [*own, *server_specs(self.tools, self.model), *answer_tools(strict=self.strict)]
+        specs = [*own, *server_specs(self.tools, self.model), *self.answer_tools()]
         bounds = self.bounds.identity()
         return {
             "model": self.model,
@@ -53,19 +67,26 @@ class Settings:
             "tool_specs": content_hash("tools/1", specs),
             "max_turns": self.max_turns,
             "show_price": self.show_price,
-            "scaffold": content_hash("scaffold/1", [system_prompt(), specimens()]),
+            "scaffold": content_hash("scaffold/1", self._scaffold()),
             **({"bounds": bounds} if bounds else {}),
             **({} if self.useless_results is None else {"useless_results": self.useless_results}),
         }
 
+    def _scaffold(self) -> list[Any]:
+        return [system_prompt(), specimens()] if self.scaffold is None else self.scaffold.identity()
+
 
 class AskFailed(CoordevalError):
-    """An ask that ended without a valid answer. `retryable`: a resumed run may get one; else the failure is final."""
+    """An ask that ended without a valid answer. `retryable`: a resumed run may get one; else the failure is final.
 
-    def __init__(self, reason: str, *, retryable: bool = False) -> None:
+    `given`: what was handed in last, as it came; None where nothing was.
+    """
+
+    def __init__(self, reason: str, *, retryable: bool = False, given: Any = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retryable = retryable
+        self.given = given
 
 
 class BoundReached(CoordevalError):
@@ -103,6 +124,9 @@ class CellAgents:
     _toolboxes: dict[bool, Toolbox] = field(init=False)
     """By whether its agent sees the price."""
     _tools: list[Mapping[str, Any]] = field(init=False)
+    _forms: dict[str, Form] = field(init=False)
+    _answering: frozenset[str] = field(init=False)
+    """The names of the tools that hand an answer in."""
 
     def __post_init__(self) -> None:
         shows = self.settings.show_price
@@ -110,7 +134,9 @@ class CellAgents:
             sees: Toolbox(self.view, self.settings.tools, hidden=hidden(shows=shows, sees=sees)) for sees in (True, False)
         }
         searching = server_specs(self.settings.tools, self.settings.model)
-        self._tools = [*self._toolboxes[True].specs, *searching, *answer_tools(strict=self.settings.strict)]
+        self._tools = [*self._toolboxes[True].specs, *searching, *self.settings.answer_tools()]
+        self._forms = {form.name: form for form in self.settings.forms}
+        self._answering = frozenset(f"submit_{name}" for name in self._forms)
 
     async def answer(self, ask: Ask) -> Answer:
         """Run one ask to its end. Raises AskFailed where no valid answer came, BoundReached where no call may be made."""
@@ -118,27 +144,29 @@ class CellAgents:
         request = self._request(messages)
         k = self._asked[request.key]  # the k-th byte-identical ask of this cell: common draws hang on it
         self._asked[request.key] += 1
-        corrected, told, blank = False, False, 0
+        wrong, told, blank = "", False, 0
+        form = self._forms[ask.answer]
         usefulness = Usefulness(self.settings.useless_results)
         for turn in range(self.settings.max_turns):
             reply = await self._complete(ask, turn, k, request)
             submissions, results = self._use_tools(ask, turn, reply, usefulness)
-            answer, problem = read(submissions, ask)
+            answer, problem = read(submissions, ask, form.read)
             blank = max(blank, blank_parts(submissions))
             said = _sayable(reply.content)
             if answer is not None:
                 _say(messages, "assistant", said)
                 _say(messages, "user", [*results, *(_tool_result(block, "Noted.", error=False) for block in submissions)])
                 self._conversations[ask.ordinal] = messages
-                return replace(answer, blank=blank)
+                return replace(answer, blank=blank, sent_back=wrong)
             if not submissions and not results and not (said and reply.stop_reason == "pause_turn"):
                 problem = f"the turn ended without a call of submit_{ask.answer}"
-            if problem and corrected:
-                raise AskFailed(f"malformed {ask.answer}, also after a corrective re-ask: {problem}")
+            if problem and wrong:
+                given = [block["input"] for block in submissions]
+                raise AskFailed(f"malformed {ask.answer}, also after a corrective re-ask: {problem}", given=given or None)
             results += [_tool_result(block, problem, error=True) for block in submissions]
             if problem and not results:
                 results = [{"type": "text", "text": f"{problem}. Answer by calling `submit_{ask.answer}` now."}]
-            corrected = corrected or bool(problem)
+            wrong = wrong or problem
             if usefulness.withdrawn and not told:
                 told = True
                 results.append({"type": "text", "text": usefulness.notice(ask.answer)})
@@ -153,6 +181,8 @@ class CellAgents:
     def _opened(self, ask: Ask) -> list[dict[str, Any]]:
         """What is said up to an ask's first request: its question, or the conversation that it goes on with."""
         if ask.continues is None:
+            if self.settings.scaffold is not None:  # it is about no market
+                return [{"role": "user", "content": next_message(ask)}]
             shown = self.settings.show_price and ask.show_price
             return [{"role": "user", "content": first_message(self.view, ask, show_price=shown)}]
         messages = list(self._conversations[ask.continues])
@@ -162,7 +192,7 @@ class CellAgents:
     def _request(self, messages: list[dict[str, Any]]) -> Request:
         return Request(
             model=self.settings.model,
-            system=system_prompt(),
+            system=system_prompt() if self.settings.scaffold is None else self.settings.scaffold.instructions,
             messages=tuple(messages),
             tools=self._tools,
             max_tokens=self.settings.max_tokens,
@@ -263,7 +293,7 @@ class CellAgents:
         made = enumerate(searches(reply.content), start=len(uses))
         self.tool_calls.extend({**where, "position": position, **search} for position, search in made)
         for position, block in enumerate(uses):
-            if block["name"] in ANSWER_NAMES:
+            if block["name"] in self._answering:
                 submissions.append(block)
                 continue
             if usefulness.withdrawn:

@@ -3,7 +3,7 @@
 It is the same for every configuration. Only the role text and the shown material differ, and both come from the panel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +15,7 @@ from coordeval.market_data.gate import MarketView
 from coordeval.market_data.types import Market, PricePoint
 
 AnswerKind = Literal["estimate", "report"]
+"""What an agent of a forecast is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,15 @@ class Ask:
     round: int
     role: str
     role_text: str
-    answer: AnswerKind
+    answer: str
+    """The form of answer that is wanted: an `AnswerKind`, or another of `agents.forms`."""
     shown: Sequence[Statement] = ()
     show_price: bool = True
     """False: this agent does not see the price, also where the study's others do."""
     continues: int | None = None
     """The ask whose conversation this one goes on with; None: a new one."""
+    rule: Callable[[Mapping[str, Any]], str] | None = None
+    """What is wrong with an answer that is sound in form ("": nothing): it is sent back as a malformed one is."""
 
 
 @cache
