@@ -83,9 +83,19 @@ def _text(given: Mapping[str, Any]) -> str:
     return text
 
 
+def _done(given: Mapping[str, Any]) -> bool:
+    if not isinstance(done := given.get("done", False), bool):
+        raise _Malformed(f"done is {done!r:.100}, it must be true or false")
+    return done
+
+
 def _message(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     text = _text(given)
-    return text, {"text": text, "plan": _units(given.get("plan", []), "plan")}
+    return text, {"text": text, "plan": _units(given.get("plan", []), "plan"), "done": _done(given)}
+
+
+def _words(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    return (text := _text(given)), {"text": text, "done": _done(given)}
 
 
 def _act(act: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -105,7 +115,8 @@ def _act(act: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _proposal(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     text = _text(given)
     acts = _rows_of(given.get("acts", []), "acts")
-    return text, {"text": text, "acts": [_act(act, f"acts, row {i}") for i, act in enumerate(acts, start=1)]}
+    done = _done(given)
+    return text, {"text": text, "acts": [_act(act, f"acts, row {i}") for i, act in enumerate(acts, start=1)], "done": done}
 
 
 def _submission(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -143,6 +154,10 @@ def _rows(description: str, *, who: bool) -> dict[str, Any]:
 
 
 _SAID: Final = {"type": "string", "description": "What you say, in one to three sentences."}
+_NO_MORE: Final = {
+    "type": "boolean",
+    "description": "Whether you have nothing more to say; when all have not, the talk ends.",
+}
 
 ESTIMATE, REPORT = (
     Form(name=tool["name"].removeprefix("submit_"), tool=tool, read=read)
@@ -153,10 +168,21 @@ MESSAGE: Final = Form(
     tool=_tool(
         "message",
         "Say something to the other agent. Ends your turn.",
-        {"text": _SAID, "plan": _rows("Who is to buy what by this message, where you name amounts; else empty.", who=True)},
-        ("text", "plan"),
+        {
+            "text": _SAID,
+            "plan": _rows("Who is to buy what by this message, where you name amounts; else empty.", who=True),
+            "done": _NO_MORE,
+        },
+        ("text", "plan", "done"),
     ),
     read=_checked(_message),
+)
+WORDS: Final = Form(
+    name="words",
+    tool=_tool(
+        "words", "Say something to the other agent. Ends your turn.", {"text": _SAID, "done": _NO_MORE}, ("text", "done")
+    ),
+    read=_checked(_words),
 )
 _AN_ACT: Final = {
     "type": "object",
@@ -173,8 +199,12 @@ PROPOSAL: Final = Form(
     tool=_tool(
         "proposal",
         "Say something to the other agent, and what you do about numbered proposals. Agreeing binds you. Ends your turn.",
-        {"text": _SAID, "acts": {"type": "array", "items": _AN_ACT, "description": "What you do; empty: nothing."}},
-        ("text", "acts"),
+        {
+            "text": _SAID,
+            "acts": {"type": "array", "items": _AN_ACT, "description": "What you do; empty: nothing."},
+            "done": _NO_MORE,
+        },
+        ("text", "acts", "done"),
     ),
     read=_checked(_proposal),
 )

@@ -14,7 +14,7 @@ Anything else is recorded as "unreadable" and counts for nothing.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 Verb = Literal["propose", "acknowledge", "agree", "reject", "withdraw", "unreadable"]
 VERBS: tuple[str, ...] = get_args(Verb)
@@ -54,14 +54,80 @@ class Agreement:
     rejected: tuple[int, ...]
 
 
-class Acts:
-    """All acts of one cell, in the order in which they were done, and who stands where after them."""
+class Done(Protocol):
+    """What `Standing` has to know of an act."""
+
+    @property
+    def agent(self) -> int: ...
+    @property
+    def verb(self) -> Verb: ...
+    @property
+    def proposal(self) -> int | None: ...
+
+
+A = TypeVar("A", bound=Done)
+
+
+class Standing(Generic[A]):
+    """All acts in the order in which they were done, and who stands where after them, whatever the proposals are of."""
 
     def __init__(self) -> None:
-        self.all: list[Act] = []
-        self._proposals: dict[int, Act] = {}
+        self.all: list[A] = []
+        self._proposals: dict[int, A] = {}
         self._void: set[int] = set()
-        self._stands: dict[int, Act] = {}
+        self._stands: dict[int, A] = {}
+
+    def add(self, acts: Iterable[A]) -> None:
+        for act in acts:
+            self.all.append(act)
+            if act.verb == "propose" and act.proposal is not None:
+                self._proposals[act.proposal] = act
+            if act.verb == "withdraw" and act.proposal is not None:
+                if self._proposals[act.proposal].agent == act.agent:
+                    self._void.add(act.proposal)
+                if (stood := self._stands.get(act.agent)) is not None and stood.proposal == act.proposal:
+                    del self._stands[act.agent]
+            elif act.verb in BINDING or act.verb == "reject" or (act.verb == "acknowledge" and not self._bound(act.agent)):
+                self._stands[act.agent] = act
+
+    def _bound(self, agent: int) -> bool:
+        stood = self._stands.get(agent)
+        return stood is not None and stood.verb in BINDING and stood.proposal not in self._void
+
+    @property
+    def stands(self) -> list[A]:
+        """The act by which each agent stands where it stands, by agent."""
+        return [act for _, act in sorted(self._stands.items())]
+
+    @property
+    def open(self) -> list[int]:
+        """The numbers of all proposals that are not withdrawn."""
+        return [number for number in self._proposals if number not in self._void]
+
+    def made(self, proposal: int) -> A:
+        """The act that made it. Raises KeyError where there is none."""
+        return self._proposals[proposal]
+
+    def who(self, proposal: int, verbs: Iterable[str]) -> tuple[int, ...]:
+        """The agents who stand on it by one of `verbs`; nobody does where it is withdrawn."""
+        if proposal in self._void:
+            return ()
+        wanted = set(verbs)
+        there = (a for a, act in self._stands.items() if act.proposal == proposal and act.verb in wanted)
+        return tuple(sorted(there))
+
+    def where(self, proposal: int) -> str:
+        """Who stands where on it, in words."""
+        if proposal in self._void:
+            return "withdrawn"
+        ways = (("agreed", BINDING), ("acknowledged, not agreed", ("acknowledge",)), ("rejected", ("reject",)))
+        here = [(what, self.who(proposal, verbs)) for what, verbs in ways]
+        said = (f"{what}: {', '.join(f'agent {agent + 1}' for agent in agents)}" for what, agents in here if agents)
+        return "; ".join(said) or "nobody stands by it any more"
+
+
+class Acts(Standing[Act]):
+    """The acts of one cell, on proposals of a probability."""
 
     def read(self, parts: Sequence[str], *, agent: int, round_: int, ask: int, within: float) -> tuple[Act, ...]:
         """The acts in a report's parts, done one after the other."""
@@ -83,23 +149,6 @@ class Acts:
             made.append(act)
         return tuple(made)
 
-    def add(self, acts: Iterable[Act]) -> None:
-        for act in acts:
-            self.all.append(act)
-            if act.verb == "propose" and act.proposal is not None:
-                self._proposals[act.proposal] = act
-            if act.verb == "withdraw" and act.proposal is not None:
-                if self._proposals[act.proposal].agent == act.agent:
-                    self._void.add(act.proposal)
-                if (stood := self._stands.get(act.agent)) is not None and stood.proposal == act.proposal:
-                    del self._stands[act.agent]
-            elif act.verb in BINDING or act.verb == "reject" or (act.verb == "acknowledge" and not self._bound(act.agent)):
-                self._stands[act.agent] = act
-
-    def _bound(self, agent: int) -> bool:
-        stood = self._stands.get(agent)
-        return stood is not None and stood.verb in BINDING and stood.proposal not in self._void
-
     def _meant(self, text: str, agent: int) -> tuple[Verb, int | None, float | None]:
         if proposed := _PROPOSE.fullmatch(text):
             return "propose", len(self._proposals) + 1, float(proposed[1])
@@ -108,48 +157,26 @@ class Acts:
             return "unreadable", None, None
         return on[1], number, self._proposals[number].probability  # type: ignore[return-value]
 
-    @property
-    def stands(self) -> list[Act]:
-        """The act by which each agent stands where it stands, by agent."""
-        return [act for _, act in sorted(self._stands.items())]
-
     def on(self, proposal: int) -> Agreement:
         """Who stands where on it."""
-        made = self._proposals[proposal]
+        made = self.made(proposal)
         assert made.probability is not None
-
-        def who(verbs: Iterable[str]) -> tuple[int, ...]:
-            void = proposal in self._void
-            on = (a for a, act in self._stands.items() if act.proposal == proposal and act.verb in verbs and not void)
-            return tuple(sorted(on))
-
         return Agreement(
             proposal=proposal,
             probability=made.probability,
-            agreed=who(BINDING),
-            acknowledged=who(["acknowledge"]),
-            rejected=who(["reject"]),
+            agreed=self.who(proposal, BINDING),
+            acknowledged=self.who(proposal, ["acknowledge"]),
+            rejected=self.who(proposal, ["reject"]),
         )
 
     def best(self) -> Agreement | None:
         """The proposal that most agents agreed to; of several the newest. None where there is none that is not withdrawn."""
-        there = [self.on(number) for number in self._proposals if number not in self._void]
-        return max(there, key=lambda one: (len(one.agreed), one.proposal), default=None)
+        return max((self.on(number) for number in self.open), key=lambda one: (len(one.agreed), one.proposal), default=None)
 
     def words(self) -> str:
         """All proposals and who stands where, a line each, as agents are shown it."""
-        lines = []
-        for number, made in self._proposals.items():
-            here = self.on(number)
-            where = "; ".join(
-                f"{what}: {', '.join(f'agent {agent + 1}' for agent in agents)}"
-                for what, agents in (
-                    ("agreed", here.agreed),
-                    ("acknowledged, not agreed", here.acknowledged),
-                    ("rejected", here.rejected),
-                )
-                if agents
-            )
-            state = "withdrawn" if number in self._void else where or "nobody stands by it any more"
-            lines.append(f"Proposal {number} (agent {made.agent + 1}): {here.probability:.3f}. {state}.")
+        lines = [
+            f"Proposal {number} (agent {made.agent + 1}): {made.probability:.3f}. {self.where(number)}."
+            for number, made in self._proposals.items()
+        ]
         return "\n".join(lines) or "There is no proposal yet."

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from coordeval.agents.cell import AskFailed, CellAgents, Settings
-from coordeval.agents.forms import FORECASTING, MESSAGE, PROPOSAL, SUBMISSION, Form, Scaffold
+from coordeval.agents.forms import FORECASTING, MESSAGE, PROPOSAL, SUBMISSION, WORDS, Form, Scaffold
 from coordeval.agents.messages import Reply, Request, Slot, Usage
 from coordeval.agents.scaffold import Ask
 from coordeval.market_data.gate import MarketView
@@ -23,6 +23,7 @@ GAME = Scaffold(instructions="You trade.", forms=(MESSAGE, PROPOSAL, SUBMISSION)
     [
         (MESSAGE, {"text": "hi", "plan": []}, {"text": "hi", "plan": []}),
         (MESSAGE, {"text": "take three", "plan": PLAN}, {"text": "take three", "plan": PLAN}),
+        (WORDS, {"text": "take three", "done": True}, {"text": "take three", "done": True}),
         (PROPOSAL, {"text": "hm", "acts": []}, {"text": "hm", "acts": []}),
         (
             PROPOSAL,
@@ -42,13 +43,15 @@ GAME = Scaffold(instructions="You trade.", forms=(MESSAGE, PROPOSAL, SUBMISSION)
 )
 def test_a_sound_answer_is_kept_as_it_was_given(form, given, content):
     answer, problem = form.read(given)
-    assert (answer.content, answer.probability, problem) == (content, None, "")
+    expected = content if form is SUBMISSION else {"done": False} | content  # who does not say it has more to say
+    assert (answer.content, answer.probability, problem) == (expected, None, "")
 
 
 @pytest.mark.parametrize(
     ("form", "given", "problem"),
     [
         (MESSAGE, {"plan": []}, "text is None"),
+        (WORDS, {"text": "x", "done": "yes"}, "done is 'yes'"),
         (MESSAGE, {"text": " \u200b"}, "must say something"),
         (MESSAGE, {"text": "x", "plan": "3 wood"}, "plan is '3 wood', it must be a list"),
         (MESSAGE, {"text": "x", "plan": [{"who": "us", "resource": "wood", "units": 1}]}, "who is 'us'"),
