@@ -121,27 +121,37 @@ class CellAgents:
     _under_way: set[asyncio.Task[Reply]] = field(default_factory=set)
     _conversations: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     """Answered ask -> all that was said in it."""
-    _toolboxes: dict[bool, Toolbox] = field(init=False)
-    """By whether its agent sees the price."""
-    _tools: list[Mapping[str, Any]] = field(init=False)
+    _toolboxes: dict[tuple[bool, bool], Toolbox] = field(init=False)
+    """By whether its agent sees the price, and whether tools are withheld from it."""
+    _tools: dict[bool, list[Mapping[str, Any]]] = field(init=False)
+    """What a request holds, by whether tools are withheld from its agent."""
     _forms: dict[str, Form] = field(init=False)
     _answering: frozenset[str] = field(init=False)
     """The names of the tools that hand an answer in."""
 
     def __post_init__(self) -> None:
         shows = self.settings.show_price
+        given = {False: self.settings.tools, True: ()}
         self._toolboxes = {
-            sees: Toolbox(self.view, self.settings.tools, hidden=hidden(shows=shows, sees=sees)) for sees in (True, False)
+            (sees, without): Toolbox(self.view, names, hidden=hidden(shows=shows, sees=sees))
+            for sees in (True, False)
+            for without, names in given.items()
         }
-        searching = server_specs(self.settings.tools, self.settings.model)
-        self._tools = [*self._toolboxes[True].specs, *searching, *self.settings.answer_tools()]
+        self._tools = {
+            without: [
+                *self._toolboxes[True, without].specs,
+                *server_specs(names, self.settings.model),
+                *self.settings.answer_tools(),
+            ]
+            for without, names in given.items()
+        }
         self._forms = {form.name: form for form in self.settings.forms}
         self._answering = frozenset(f"submit_{name}" for name in self._forms)
 
     async def answer(self, ask: Ask) -> Answer:
         """Run one ask to its end. Raises AskFailed where no valid answer came, BoundReached where no call may be made."""
         messages = self._opened(ask)
-        request = self._request(messages)
+        request = self._request(ask, messages)
         k = self._asked[request.key]  # the k-th byte-identical ask of this cell: common draws hang on it
         self._asked[request.key] += 1
         wrong, told, blank = "", False, 0
@@ -174,7 +184,7 @@ class CellAgents:
                 results.append({"type": "text", "text": f"This is your last turn: call `submit_{ask.answer}` now."})
             _say(messages, "assistant", said)
             _say(messages, "user", results)
-            request = self._request(messages)
+            request = self._request(ask, messages)
         last = f"; in the last one {problem}" if problem else ""
         raise AskFailed(f"no {ask.answer} within {self.settings.max_turns} turns{last}")
 
@@ -189,12 +199,12 @@ class CellAgents:
         _say(messages, "user", [{"type": "text", "text": next_message(ask)}])
         return messages
 
-    def _request(self, messages: list[dict[str, Any]]) -> Request:
+    def _request(self, ask: Ask, messages: list[dict[str, Any]]) -> Request:
         return Request(
             model=self.settings.model,
             system=system_prompt() if self.settings.scaffold is None else self.settings.scaffold.instructions,
             messages=tuple(messages),
-            tools=self._tools,
+            tools=self._tools[ask.without_tools],
             max_tokens=self.settings.max_tokens,
             sampling=self.settings.sampling,
         )
@@ -300,7 +310,7 @@ class CellAgents:
                 result = ToolResult(WITHDRAWN, items=0, error=True)
             else:
                 with telemetry.tool(forecast_id=self.forecast_id, round_=ask.round, name=block["name"]):
-                    result = self._toolboxes[ask.show_price].run(block["name"], block["input"])
+                    result = self._toolboxes[ask.show_price, ask.without_tools].run(block["name"], block["input"])
                 usefulness.take(result)
             results.append(_tool_result(block, result.content, error=result.error))
             self.tool_calls.append(

@@ -48,6 +48,8 @@ class Ask:
     """The ask whose conversation this one goes on with; None: a new one."""
     rule: Callable[[Mapping[str, Any]], str] | None = None
     """What is wrong with an answer that is sound in form ("": nothing): it is sent back as a malformed one is."""
+    without_tools: bool = False
+    """True: of the study's tools this agent is given none; its request is then that of an arm without tools."""
 
 
 @cache

@@ -18,11 +18,15 @@ class Endpoint:
     answers: Literal["estimate", "report"]
     sees_price: bool = True
     """False: the market's price is in no request to this role, whatever the study shows to others."""
+    tools: Literal["given", "optional", "withheld"] = "given"
+    """Whether it has the tools that its arm of the study gives: "withheld": in no ask; "optional": an ask may withhold them
+    (`without_tools=True`). Nothing adds tools that the arm does not give."""
 
     def __repr__(self) -> str:
         # what stands at its default is left out: configurations that were declared before it keep their identity
         blind = "" if self.sees_price else ", sees_price=False"
-        return f"Endpoint(role={self.role!r}, answers={self.answers!r}{blind})"
+        tools = "" if self.tools == "given" else f", tools={self.tools!r}"
+        return f"Endpoint(role={self.role!r}, answers={self.answers!r}{blind}{tools})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +63,11 @@ class Elements:
         return frozenset(endpoint.role for endpoint in self.endpoints if not endpoint.sees_price)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON; of an endpoint `sees_price` only where it is false."""
+        """As JSON; of an endpoint `sees_price` only where it is false, and `tools` only where they are not just given."""
         given = asdict(self)
         for endpoint in given["endpoints"]:
             if endpoint["sees_price"]:
                 del endpoint["sees_price"]
+            if endpoint["tools"] == "given":
+                del endpoint["tools"]
         return given

@@ -19,7 +19,7 @@ from coordeval.agents.answers import Answer
 from coordeval.agents.cell import AskFailed
 from coordeval.agents.scaffold import AnswerKind, Ask, Statement, plain
 from coordeval.configurations.acts import Acts, Agreement
-from coordeval.configurations.elements import Elements
+from coordeval.configurations.elements import Elements, Endpoint
 from coordeval.configurations.said import Estimate, Material, Report, Said, Statistic
 from coordeval.market_data.errors import CoordevalError
 
@@ -119,25 +119,32 @@ class Panel:
         agent: int = 0,
         shown: Sequence[Material] = (),
         continues: Said | None = None,
+        without_tools: bool = False,
         **details: object,
     ) -> Estimate:
         """One agent's estimate. `details` fill the {placeholders} of the role text. Raises NoAnswer where it has none.
 
         `agent` is its number. One number speaks once in a round, so an agent that is asked beside another of its number
         gets the next that is free. `continues`: the conversation in which this was said goes on, so all that was said in
-        it is known to whoever is asked now.
+        it is known to whoever is asked now. `without_tools`: what the study gives of tools is withheld from this ask, which
+        the role declares (`Endpoint(..., tools="optional")`); none can be added.
         """
-        said = await self._put(self._prepare(role, "estimate", agent, shown, details, continues=continues))
+        asked = self._prepare(role, "estimate", agent, shown, details, continues=continues, without_tools=without_tools)
+        said = await self._put(asked)
         assert isinstance(said, Estimate)
         return said
 
-    async def ask_each(self, role: str, agents: int, *, shown: Sequence[Material] = (), **details: object) -> list[Estimate]:
-        """The estimates of `agents` agents who do not see each other, all asked at once."""
+    async def ask_each(
+        self, role: str, agents: int, *, shown: Sequence[Material] = (), without_tools: bool = False, **details: object
+    ) -> list[Estimate]:
+        """The estimates of `agents` agents who do not see each other, all asked at once; `without_tools` as in `ask`."""
         if isinstance(agents, bool) or not isinstance(agents, int) or not 1 <= agents <= MOST_AGENTS:
             raise PanelError(
                 f"ask_each({role!r}, {agents!r}): the number of agents is a whole number from 1 to {MOST_AGENTS}"
             )
-        asks = [self._prepare(role, "estimate", agent, shown, details) for agent in range(agents)]
+        asks = [
+            self._prepare(role, "estimate", agent, shown, details, without_tools=without_tools) for agent in range(agents)
+        ]
         return [said for said in await self._gather(asks) if isinstance(said, Estimate)]
 
     async def revise(
@@ -252,6 +259,7 @@ class Panel:
         own: Estimate | None = None,
         given: Report | None = None,
         continues: Said | None = None,
+        without_tools: bool = False,
     ) -> tuple[Ask, dict[str, Any]]:
         """The ask and its record; `given` is a report that reaches the agent through its role text, `continues` something
         that was said in the conversation which goes on.
@@ -264,6 +272,7 @@ class Panel:
             raise PanelError(f"role {role!r} was asked for its {kind}, but elements.endpoints declares: {declared}")
         if isinstance(agent, bool) or not isinstance(agent, int) or not 0 <= agent < MOST_AGENTS:
             raise PanelError(f"role {role!r}: agent is {agent!r}; it is a whole number from 0 to {MOST_AGENTS - 1}")
+        withheld = self._withheld(endpoint, without_tools, continues)
         others = [self._material(said, role) for said in shown]
         visible: list[Material] = [said for said in others if said != own]
         if own is not None:
@@ -307,6 +316,7 @@ class Panel:
             shown=statements,
             show_price=endpoint.sees_price,
             continues=None if continues is None else continues.ask,
+            without_tools=withheld,
         )
         record: dict[str, Any] = {
             "ask": ask.ordinal,
@@ -318,12 +328,34 @@ class Panel:
             "direct": sorted({said.ask for said in sources if not isinstance(said, Statistic)}),
             "statistics": [(said.text, [one.ask for one in said.of]) for said in visible if isinstance(said, Statistic)],
             "parts": {"asked": _count(details), "given": 0, "blank": 0, "repeated": 0, "dropped": 0},
+            "without_tools": withheld,
             "said": None,
             "failure": "not answered",
         }
         self._asks.append(record)
         self._spoke.add((number, round_))
         return ask, record
+
+    def _withheld(self, endpoint: Endpoint, asked: object, continues: Said | None) -> bool:
+        """Whether this ask has no tools; PanelError where the role does not declare that it may be so."""
+        if not isinstance(asked, bool):
+            raise PanelError(f"role {endpoint.role!r}: without_tools is {asked!r}; it is True or False")
+        if asked and endpoint.tools == "given":
+            raise PanelError(
+                f"role {endpoint.role!r} was asked without tools, which its endpoint does not declare: give it "
+                f'Endpoint({endpoint.role!r}, {endpoint.answers!r}, tools="optional") in elements'
+            )
+        withheld = asked or endpoint.tools == "withheld"
+        had = continues is not None and not (self._record_of(continues) or {"without_tools": withheld})["without_tools"]
+        if withheld and had:
+            raise PanelError(
+                f"{endpoint.role!r} goes on, without tools, with a conversation that had them: what stands in it was said "
+                "with tools; ask it anew, and show it what was said"
+            )
+        return withheld
+
+    def _record_of(self, said: Said) -> dict[str, Any] | None:
+        return self._asks[said.ask] if self._heard(said.ask) is not None else None
 
     def _entered(self, said: Report, within: float) -> Report:
         """The report with the acts in its parts, which are done with that."""
@@ -441,7 +473,8 @@ def _repeated(parts: Sequence[str]) -> int:
 def _kind(record: Mapping[str, Any]) -> str:
     """The kind of an ask, and of whom it was shown a statistic: a mean of three is not the three."""
     of = [list(sources) for _, sources in record["statistics"]]
-    return str(record["kind"]) + (f" with statistics of {of}" if of else "")
+    without = " without tools" if record["without_tools"] else ""
+    return str(record["kind"]) + without + (f" with statistics of {of}" if of else "")
 
 
 def _shown(thing: object) -> str:

@@ -141,15 +141,22 @@ class Distant(Panel):
         agent: int = 0,
         shown: Sequence[Material] = (),
         continues: Said | None = None,
+        without_tools: bool = False,
         **details: object,
     ) -> Estimate:
         on = {} if continues is None else {"continues": self._named(continues)}
-        [said] = await self._said("ask", role=role, agent=agent, shown=shown, details=details, named=on)
+        given: dict[str, Any] = {"role": role, "agent": agent}
+        given |= {"without_tools": without_tools} if without_tools is not False else {}
+        [said] = await self._said("ask", shown=shown, details=details, named=on, **given)
         assert isinstance(said, Estimate)
         return said
 
-    async def ask_each(self, role: str, agents: int, *, shown: Sequence[Material] = (), **details: object) -> list[Estimate]:
-        said = await self._said("ask_each", role=role, agents=agents, shown=shown, details=details)
+    async def ask_each(
+        self, role: str, agents: int, *, shown: Sequence[Material] = (), without_tools: bool = False, **details: object
+    ) -> list[Estimate]:
+        given: dict[str, Any] = {"role": role, "agents": agents}
+        given |= {"without_tools": without_tools} if without_tools is not False else {}
+        said = await self._said("ask_each", shown=shown, details=details, **given)
         return [one for one in said if isinstance(one, Estimate)]
 
     async def revise(

@@ -134,11 +134,13 @@ class Serving:
     def _ask(self, given: Mapping[str, Any]) -> Awaitable[Estimate]:
         shown, details = self._things(given["shown"]), _details(self._panel.ask, given["details"])
         on = self._thing(given["continues"]) if "continues" in given else None
-        return self._panel.ask(_value(given["role"]), agent=_value(given["agent"]), shown=shown, continues=on, **details)
+        how = {"continues": on, "without_tools": _value(given.get("without_tools", False))}
+        return self._panel.ask(_value(given["role"]), agent=_value(given["agent"]), shown=shown, **how, **details)
 
     def _ask_each(self, given: Mapping[str, Any]) -> Awaitable[list[Estimate]]:
         shown, details = self._things(given["shown"]), _details(self._panel.ask_each, given["details"])
-        return self._panel.ask_each(_value(given["role"]), _value(given["agents"]), shown=shown, **details)
+        how = {"shown": shown, "without_tools": _value(given.get("without_tools", False))}
+        return self._panel.ask_each(_value(given["role"]), _value(given["agents"]), **how, **details)
 
     def _report(self, given: Mapping[str, Any]) -> Awaitable[Report]:
         shown, details = self._things(given["shown"]), _details(self._panel.report, given["details"])

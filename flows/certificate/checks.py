@@ -236,18 +236,22 @@ def _market_block(stored: Stored) -> str:
 def _tool_results(stored: Stored) -> str:
     settings = _settings(stored, "tool_specs")
     shows, tools = settings["show_price"], tuple(settings["tools"])
-    toolboxes = {sees: Toolbox(stored.view, tools, hidden=hidden(shows=shows, sees=sees)) for sees in (True, False)}
+    toolboxes = {
+        (sees, without): Toolbox(stored.view, () if without else tools, hidden=hidden(shows=shows, sees=sees))
+        for sees in (True, False)
+        for without in (True, False)
+    }
 
     def problems() -> Iterator[str]:
         for row in stored.tool_calls:
             if row["tool"] in SERVER_TOOLS:
                 continue
             kept = ToolResult(row["result"], row["items"], row["error"])
-            toolbox = toolboxes[row["ask"] not in stored.blind]
+            toolbox = toolboxes[row["ask"] not in stored.blind, row["ask"] in stored.without_tools]
             if toolbox.run(row["tool"], orjson.loads(row["arguments"])) != kept:
                 yield f"{result_of(row)} is not what the tool answers"
         for where, body in stored.bodies:
-            toolbox = toolboxes[where not in stored.blind_places]
+            toolbox = toolboxes[where not in stored.blind_places, where in stored.places_without_tools]
             for use, content in exchanges(body):
                 if not use or toolbox.run(use["name"], use["input"]).content != content:
                     yield f"{where} holds a result of {use.get('name', 'no tool call')} that is not what the tool answers"

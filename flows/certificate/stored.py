@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from coordeval.flows.certificate.text import exchanges, flat, leaves, parsed, points_in, read_result, texts
-from coordeval.flows.study.roles import blind_roles
+from coordeval.flows.study.roles import blind_roles, roles_without_tools
 from coordeval.ledger import Reader
 from coordeval.market_data.gate import MarketView
 from coordeval.market_data.types import Document, Market, PriceKind, PricePoint
@@ -161,6 +161,22 @@ class Stored:
     def blind_places(self) -> frozenset[str]:
         """Where their requests are, as `bodies` names it."""
         return frozenset(place_of(call) for call in self.calls if call["ask"] in self.blind)
+
+    @cached_property
+    def without_tools(self) -> frozenset[int]:
+        """The asks from which tools were withheld, as their roles declare: none is in their first request."""
+        declared = object_of(self.cell["elements"]).get(self.cell["configuration"], {})
+        roles = roles_without_tools(declared)
+        first = {call["ask"]: parsed(call["request"]) for call in self.calls if not call["turn"] and call["role"] in roles}
+        tools = {ask: body.get("tools") for ask, body in first.items() if isinstance(body, dict)}
+        return frozenset(
+            ask for ask, given in tools.items() if all(str(tool.get("name")).startswith("submit_") for tool in given or ())
+        )
+
+    @cached_property
+    def places_without_tools(self) -> frozenset[str]:
+        """Where their requests are, as `bodies` names it."""
+        return frozenset(place_of(call) for call in self.calls if call["ask"] in self.without_tools)
 
     @cached_property
     def said(self) -> list[Said]:

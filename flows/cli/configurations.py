@@ -113,4 +113,5 @@ def tried(target: str, console: Terminal, *, as_json: bool) -> bool:
 
 def _endpoint(endpoint: Mapping[str, Any]) -> str:
     blind = "" if endpoint.get("sees_price", True) else ", and does not see the price"
-    return f"{endpoint['role']} answers with its {endpoint['answers']}{blind}"
+    tools = {"withheld": ", without tools", "optional": ", in some asks without tools"}.get(endpoint.get("tools", ""), "")
+    return f"{endpoint['role']} answers with its {endpoint['answers']}{blind}{tools}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from coordeval.analysis.control import Answered, Control, Field, Value
 from coordeval.flows.study.names import PROBE
-from coordeval.flows.study.roles import blind_roles
+from coordeval.flows.study.roles import blind_roles, roles_without_tools
 from coordeval.ledger import Reader
 
 
@@ -32,7 +32,10 @@ def _control(reader: Reader, study: str) -> Control:
     asking = {name for name, elements in found.elements.items() if elements.get("endpoints")}
     blind = {label: sorted(blind_roles(elements)) for label, elements in found.elements.items()}
     hidden = [f"{label}{_APART}{role}" for label, roles in blind.items() for role in roles]
-    values = reader.query(_VALUES, [hidden, found.study_id, PROBE]).to_dicts()
+    without = {label: roles_without_tools(elements) for label, elements in found.elements.items()}
+    bare = [f"{label}{_APART}{role}" for label, roles in without.items() for role in roles]
+    never = [f"{label}{_APART}{role}" for label, roles in without.items() for role in roles if roles[role] == "withheld"]
+    values = reader.query(_VALUES, [hidden, bare, never, found.study_id, PROBE]).to_dicts()
     imported = "published" in found.content
     elsewhere = "imported" in found.content  # forecasts alone: whether a model was asked, and which, is not known
     asked_and_served = [] if imported else reader.query(_ANSWERED, [found.study_id, PROBE]).to_dicts()
@@ -52,7 +55,8 @@ def _control(reader: Reader, study: str) -> Control:
         probes=tuple(row["configuration"] for row in planned if row["configuration"] == PROBE),
         unasked=tuple(name for name in silent if name in asking),
         fields=tuple(
-            _hidden(_named(_field(name, detail, values), answered), blind, draws) for name, detail in compared.items()
+            _withheld(_hidden(_named(_field(name, detail, values), answered), blind, draws), without, draws)
+            for name, detail in compared.items()
         ),
         answered=answered,
     )
@@ -75,6 +79,19 @@ def _hidden(field: Field, blind: Mapping[str, list[str]], draws: Mapping[str, in
         return field
     status = "same" if field.status == "not recorded" else field.status  # nobody else was asked
     return replace(field, status=status, detail=f"{field.detail}; not shown to {'; '.join(declared)}, as declared")
+
+
+def _withheld(field: Field, without: Mapping[str, Mapping[str, str]], draws: Mapping[str, int]) -> Field:
+    """The field of the tools says from whom they are withheld because a role declares it."""
+    declared = [
+        f"{', '.join(f'{role!r}' + (' (some asks)' if how == 'optional' else '') for role, how in roles.items())} of {label}"
+        for label, roles in without.items()
+        if roles and label in draws
+    ]
+    if field.name != "tools" or not declared:
+        return field
+    status = "same" if field.status == "not recorded" else field.status  # nobody else was asked
+    return replace(field, status=status, detail=f"{field.detail}; withheld from {'; '.join(declared)}, as declared")
 
 
 _APART = "\x1f"
@@ -106,7 +123,9 @@ _ANSWERED = """
 _VALUES = r"""
     WITH used AS (
         SELECT DISTINCT c.configuration, c.market_id, k.draw_id,
-            list_contains(?::VARCHAR[], c.configuration || chr(31) || k.role) AS blind
+            list_contains(?::VARCHAR[], c.configuration || chr(31) || k.role) AS blind,
+            list_contains(?::VARCHAR[], c.configuration || chr(31) || k.role) AS may_lack,
+            list_contains(?::VARCHAR[], c.configuration || chr(31) || k.role) AS never_has
         FROM cells c JOIN calls k USING (forecast_id) WHERE c.study_id = ? AND c.configuration != ?
     ), bodies AS (
         SELECT draw_id, served_model, TRY_CAST(request AS JSON) AS body,
@@ -119,6 +138,8 @@ _VALUES = r"""
             CASE WHEN published IS NULL THEN CAST(json_merge_patch(body,
                 '{"model":null,"max_tokens":null,"system":null,"messages":null,"tools":null}') AS VARCHAR) END AS sampling,
             part[2] AS cap, part[4] AS tools,
+            len(list_filter(json_extract_string(part[4], '$[*].name'), lambda name: NOT starts_with(name, 'submit_'))) = 0
+                AS bare,
             coalesce(part[3], regexp_replace(regexp_replace(part[7],
                 '(^|\n)Role: .*?(\nYou have access|$)', '\1Role: …\2', 's'), '\nEnd your response .*$', '', 's')) AS prompt,
             coalesce(regexp_extract(opening, '^<market>\n.*?\n</market>', 0, 's'),
@@ -129,8 +150,10 @@ _VALUES = r"""
                 WHEN contains(lines, chr(10) || 'Current market mid-price: ') THEN 'shown' ELSE 'not shown' END AS visibility
         FROM bodies
     ), alike AS (
-        SELECT u.configuration, u.market_id, u.blind, model, served, sampling, cap, prompt, tools, block, visibility,
-            count(*) AS draws, min(draw_id) AS example
+        SELECT u.configuration, u.market_id, u.blind, u.may_lack AND bare AS lacks, model, served, sampling, cap, prompt,
+            CASE WHEN u.never_has AND NOT bare
+                THEN 'tools given to a role that declares to have none' ELSE tools END AS tools,
+            block, visibility, count(*) AS draws, min(draw_id) AS example
         FROM parts JOIN used u USING (draw_id) GROUP BY ALL
     ), shown AS (
         SELECT market_id, regexp_replace(block, '\nMarket price of YES: [^\n]*', '') AS without, min(block) AS block
@@ -141,7 +164,7 @@ _VALUES = r"""
             THEN 'shown to a role that declares not to see it' ELSE a.visibility END AS visibility)
         FROM alike a LEFT JOIN shown s ON a.blind AND a.market_id = s.market_id AND a.block = s.without
     ), facts AS (
-        SELECT configuration, market_id, blind, draws, example, unnest([
+        SELECT configuration, market_id, blind, lacks, draws, example, unnest([
             {'field': 'model', 'value': model}, {'field': 'served model', 'value': served},
             {'field': 'sampling', 'value': sampling}, {'field': 'output cap', 'value': cap},
             {'field': 'system prompt', 'value': prompt}, {'field': 'tools', 'value': tools},
@@ -151,7 +174,8 @@ _VALUES = r"""
     ), counted AS (
         SELECT field, CASE WHEN field = 'market block' THEN market_id END AS market_id, value, configuration,
             CAST(sum(draws) AS BIGINT) AS draws, min(example) AS example
-        FROM facts WHERE NOT (blind AND field = 'price visibility' AND value = 'not shown') GROUP BY ALL
+        FROM facts WHERE NOT (blind AND field = 'price visibility' AND value = 'not shown')
+            AND NOT (lacks AND field = 'tools') GROUP BY ALL
     ), judged AS (
         SELECT *, count(DISTINCT coalesce(value, '')) OVER (PARTITION BY field, market_id) AS values_here,
             min(example) OVER (PARTITION BY field, market_id) = example AS first_here

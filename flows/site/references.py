@@ -42,6 +42,7 @@ def _one(name: str, row: Mapping[str, Any]) -> list[str]:
             "; ".join(
                 f"{code(e['role'])} answers with its {e['answers']}"
                 + ("" if e.get("sees_price", True) else " and does not see the price")
+                + {"withheld": ", without tools", "optional": ", in some asks without tools"}.get(e.get("tools", ""), "")
                 for e in elements["endpoints"]
             )
             or "none",

@@ -1,4 +1,4 @@
-"""What is said of roles: whose texts the simulator does not obey, and who is declared not to see the price."""
+"""What is said of roles: whose texts the simulator does not obey, who sees no price, and from whom tools are withheld."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +34,14 @@ def stored_roles_not_read(reader: Reader, study: Study) -> str | None:
 
 def blind_roles(elements: Mapping[str, Any]) -> set[str]:
     """The roles of declared elements that do not see the price; elements may be words where a study was imported."""
+    return {str(end["role"]) for end in _declared(elements) if end.get("sees_price", True) is False}
+
+
+def roles_without_tools(elements: Mapping[str, Any]) -> dict[str, str]:
+    """Role -> "withheld" where it has no tools in any ask, "optional" where an ask may withhold them; no other role."""
+    return {str(end["role"]): str(end["tools"]) for end in _declared(elements) if end.get("tools", "given") != "given"}
+
+
+def _declared(elements: Mapping[str, Any]) -> list[dict[str, Any]]:
     ends = elements.get("endpoints")
-    declared = [end for end in ends if isinstance(end, dict)] if isinstance(ends, list) else []
-    return {str(end["role"]) for end in declared if end.get("sees_price", True) is False}
+    return [end for end in ends if isinstance(end, dict)] if isinstance(ends, list) else []

@@ -172,3 +172,67 @@ async def test_one_conversation_has_one_view_of_the_market():
 
     with pytest.raises(PanelError, match="one conversation has one view of the market"):
         await run(Mixed(), Rounds([0.1], [0.2]))
+
+
+# --- withheld tools
+
+
+def endpoints(*ends):
+    rest = dict.fromkeys(("authority", "synchronisation", "aggregation", "termination"), "x")
+    return Elements(endpoints=ends, topology=(), failure_handling="abort", **rest)
+
+
+@pytest.mark.parametrize(
+    ("tools", "asked", "withheld", "why"),
+    [
+        ("given", False, False, "the study's tools, as always"),
+        ("optional", False, False, "an ask that does not withhold them has them"),
+        ("optional", True, True, "an ask that does has none"),
+        ("withheld", False, True, "the role never has any"),
+        ("withheld", True, True, "which may be said twice"),
+    ],
+)
+async def test_an_ask_has_no_tools_where_that_is_declared(tools, asked, withheld, why):
+    class One(Configuration):
+        name = "one"
+        elements = endpoints(Endpoint("forecaster", "estimate", tools=tools))
+
+        async def forecast(self, panel):
+            said = await panel.ask("forecaster", without_tools=asked)
+            return panel.conclude(said.probability)
+
+    answering = Rounds([0.1])
+    _, panel = await run(One(), answering)
+    assert [ask.without_tools for ask in answering.asks] == [withheld], why
+    assert panel.asks[0]["without_tools"] is withheld
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "problem"),
+    [
+        (False, True, "goes on, without tools, with a conversation that had them"),
+        (True, "yes", "without_tools is 'yes'; it is True or False"),
+    ],
+)
+async def test_what_cannot_be_withheld_is_refused(first, then, problem):
+    class Two(Configuration):
+        name = "two"
+        elements = Elements(
+            endpoints=(Endpoint("forecaster", "estimate", tools="optional"),), topology=(("forecaster", "forecaster"),),
+            authority="x", synchronisation="x", aggregation="x", termination="x", failure_handling="abort",
+        )  # fmt: skip
+
+        async def forecast(self, panel):
+            said = await panel.ask("forecaster", without_tools=first)
+            await panel.ask("forecaster", continues=said, without_tools=then)
+
+    with pytest.raises(PanelError, match=problem):
+        await run(Two(), Rounds([0.1], [0.2]))
+
+
+def test_withheld_tools_are_declared_and_change_no_identity_where_they_are_not():
+    ends = (Endpoint("a", "estimate"), Endpoint("b", "estimate", tools="withheld"))
+    assert repr(ends) == "(Endpoint(role='a', answers='estimate'), Endpoint(role='b', answers='estimate', tools='withheld'))"
+    assert [end.get("tools") for end in endpoints(*ends).as_dict()["endpoints"]] == [None, "withheld"]
+    with pytest.raises(ValueError, match="tools"):
+        Endpoint("a", "estimate", tools="more")

@@ -89,12 +89,16 @@ def run_mine(
     beside: tuple[str, ...] = (),
     count: int = 1,
     extra: str = "",
+    forecaster: str = "",
 ) -> dict[str, list[dict[str, Any]]]:
-    """Run each body as a configuration of its own, in one study; returns the stored forecasts by configuration."""
+    """Run each body as a configuration of its own, in one study; returns the stored forecasts by configuration.
+
+    `forecaster`: what stands in the endpoint of the forecaster beside its kind of answer."""
     source = HEAD
     for name, body in bodies.items():
         lines = "\n".join("        " + line for line in body.strip("\n").splitlines())
         source += PLUGIN.replace("NAME", name).replace("HANDLING", handling).replace("BODY", lines)
+    source = source.replace('Endpoint("forecaster", "estimate")', f'Endpoint("forecaster", "estimate"{forecaster})')
     (folder / "mine.py").write_text(source)
     names = ", ".join(f'"{name}"' for name in (*bodies, *beside))
     study = STUDY.replace("CONFIGURATIONS", names).replace("COUNT", str(count)).replace("EXTRA", extra)
