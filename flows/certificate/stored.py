@@ -130,19 +130,9 @@ class Stored:
     @cached_property
     def view(self) -> MarketView:
         """The view, through the gate again, from what is stored. Raises what data that break a rule raise."""
-        market = Market(
-            id=self.market_id,
-            source="certificate",
-            event_id="certificate",
-            simulated=False,
-            text_known_at=self.as_of,  # as it came through the gate; whether it rightly did, the check of the texts says
-            **times_of(self.facts),
-        )
-        points = [PricePoint(market_id=self.market_id, knowable_at=t, price=p, kind=k) for t, p, k in self.admitted_prices]
         documents = [document_of(self.documents[key]) for key in self.admitted_ids if key in self.documents]
         seconds = self.named.get("max_price_age_seconds")
-        limit = None if seconds is None else timedelta(seconds=seconds)
-        return MarketView(market, self.as_of, points, documents, max_price_age=limit)
+        return view_from(self.market_id, self.as_of, self.facts, self.admitted_prices, documents, seconds)
 
     @cached_property
     def bodies(self) -> list[tuple[str, Mapping[str, Any]]]:
@@ -224,6 +214,28 @@ _TOOL_CALLS = "SELECT * FROM tool_calls WHERE forecast_id = ? ORDER BY ask, turn
 
 def object_of(text: str | None) -> dict[str, Any]:
     return value if isinstance(value := parsed(text), dict) else {}
+
+
+def view_from(
+    market_id: str,
+    as_of: datetime,
+    facts: Mapping[str, Any],
+    prices: Sequence[tuple[datetime | None, float, PriceKind]],
+    documents: Sequence[Document],
+    max_price_age_seconds: float | None,
+) -> MarketView:
+    """A view through the gate again, from what is stored of it. Raises what data that break a rule raise."""
+    market = Market(
+        id=market_id,
+        source="certificate",
+        event_id="certificate",
+        simulated=False,
+        text_known_at=as_of,  # as it came through the gate; whether it rightly did, the check of the texts says
+        **times_of(facts),
+    )
+    points = [PricePoint(market_id=market_id, knowable_at=t, price=p, kind=k) for t, p, k in prices]
+    limit = None if max_price_age_seconds is None else timedelta(seconds=max_price_age_seconds)
+    return MarketView(market, as_of, points, documents, max_price_age=limit)
 
 
 def time_of(value: Any) -> datetime | None:

@@ -1,9 +1,10 @@
 """One cell becomes a forecast, or a failed row that says why there is none. Never its neighbours' business."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 from coordeval.agents.cell import AskFailed, BoundReached, CellAgents
 from coordeval.agents.messages import Model
@@ -12,7 +13,7 @@ from coordeval.configurations.acts import Act
 from coordeval.configurations.isolation import Isolated
 from coordeval.flows.run import guard
 from coordeval.flows.run.custody import Custody
-from coordeval.flows.study.evaluation import Cell, Evaluation
+from coordeval.flows.study.evaluation import Cell
 from coordeval.ledger import CellRows
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.secrets import redacted
@@ -26,7 +27,20 @@ Result = tuple[float | None, str | None, bool]
 """(probability, why there is none, whether a resumed run may get one)."""
 
 
-async def run_cell(evaluation: Evaluation, cell: Cell, model: Model) -> CellRows:
+class Making(Protocol):
+    """What making a cell asks of its run; an `Evaluation` has it."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def simulated(self) -> bool: ...
+    @property
+    def batch(self) -> bool: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+
+async def run_cell(evaluation: Making, cell: Cell, model: Model) -> CellRows:
     """One forecast, or the reason why there is none.
 
     Raises CoordevalError for what is no failure of this forecast (a key that is refused, a full disk), so the run stops and
@@ -54,8 +68,7 @@ async def run_cell(evaluation: Evaluation, cell: Cell, model: Model) -> CellRows
         answering=custody,
     )
     returned, raised = await custody.conduct(lambda: cell.configuration.forecast(panel))
-    batch = evaluation.loaded.study.run.batch
-    unsettled = await agents.settle(BATCH_SETTLE_SECONDS if batch else SETTLE_SECONDS)
+    unsettled = await agents.settle(BATCH_SETTLE_SECONDS if evaluation.batch else SETTLE_SECONDS)
     for failure in (custody.failure, *agents.unheard):
         if isinstance(failure, CoordevalError) and not isinstance(failure, AskFailed | BoundReached):
             raise failure
@@ -143,7 +156,7 @@ def _asks(cell: Cell) -> bool:
 
 
 def _rows(
-    evaluation: Evaluation,
+    evaluation: Making,
     cell: Cell,
     custody: Custody,
     panel: Panel,

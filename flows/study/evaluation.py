@@ -76,6 +76,11 @@ class Evaluation:
     def simulated(self) -> bool:
         return self.made_up or self.loaded.simulated
 
+    @property
+    def batch(self) -> bool:
+        """Whether calls go out in batches."""
+        return self.loaded.study.run.batch
+
     @classmethod
     def start(
         cls,
