@@ -8,7 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from coordeval.analysis import base, cost, differences, leaks, linked, made_up, plan, quality, report, study, talk, words
+    from coordeval.analysis import (
+        arms,
+        base,
+        cost,
+        differences,
+        leaks,
+        linked,
+        made_up,
+        plan,
+        quality,
+        report,
+        study,
+        talk,
+        words,
+    )
+    from coordeval.analysis.arms import *
     from coordeval.analysis.base import *
     from coordeval.analysis.cost import *
     from coordeval.analysis.differences import *
@@ -23,6 +38,7 @@ if TYPE_CHECKING:
     from coordeval.analysis.words import *
 
     __all__: list[str] = []
+    __all__ += arms.__all__
     __all__ += base.__all__
     __all__ += cost.__all__
     __all__ += differences.__all__
@@ -36,7 +52,21 @@ if TYPE_CHECKING:
     __all__ += talk.__all__
     __all__ += words.__all__
 
-ROOMS = ("base", "made_up", "quality", "differences", "talk", "cost", "plan", "linked", "leaks", "study", "words", "report")
+ROOMS = (
+    "base",
+    "made_up",
+    "quality",
+    "differences",
+    "talk",
+    "cost",
+    "plan",
+    "linked",
+    "leaks",
+    "arms",
+    "study",
+    "words",
+    "report",
+)
 """From the lowest to the highest that has names of its own to give; `figures`, `monitor` and `selftest` are asked for by
 their path."""
 

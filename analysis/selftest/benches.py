@@ -30,6 +30,7 @@ from coordeval.analysis.quality.bootstrap import bootstrap, of_grid
 from coordeval.analysis.quality.nulls import nulls as component_nulls
 from coordeval.analysis.quality.tracking import tracking
 from coordeval.analysis.selftest import truth
+from coordeval.analysis.selftest.arms import judged
 from coordeval.analysis.selftest.groups import groups, true_values
 from coordeval.analysis.selftest.groups import measured as measured_groups
 from coordeval.analysis.selftest.regimes import REGIMES, Regime, regime
@@ -290,8 +291,14 @@ def grouped(task: Task) -> Seen:
         yield task.check("interval", f"group: {measure}", of), _held(row, true[of, measure])
 
 
+def arms(task: Task) -> Seen:
+    """What is separable: components, interactions and the agreement of rankings, in worlds of two models and two arms."""
+    for kind, measure, of, found in judged(task.markets, regime=task.regime, rng=task.rng, **task.options):
+        yield task.check(kind, measure, of), _rejects(found) if kind == "test" else _held(*found)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
-    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline, grouped)
+    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline, grouped, arms)
 }
 """Name -> what is tried in one world."""
 TRIO: Final = (

@@ -32,6 +32,7 @@ FULL: Final[Plan] = {
     "shapes": {30: 1500, 60: 1500, 150: 1500, 400: 1000},
     "headline": {100: 4000},
     "grouped": {100: 500, 400: 400},
+    "arms": {100: 2000, 400: 1200},
 }
 QUICK: Final[Plan] = {
     "forecasts": {100: 40, 400: 10},
@@ -43,6 +44,7 @@ QUICK: Final[Plan] = {
     "shapes": {60: 20},
     "headline": {100: 2000},
     "grouped": {100: 20},
+    "arms": {100: 16},
 }
 """For every commit. By its number of worlds it should find a figure of the headline that is off by 4 points, which was not
 measured, any other by some 12; the full plan by 2."""

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import binom
 
 from coordeval.analysis.quality.bootstrap import FEWEST_WITHIN
+from coordeval.analysis.selftest.arms import EFFECTS
 from coordeval.analysis.selftest.benches import Check, Kind
 from coordeval.analysis.selftest.regimes import MILD
 
@@ -44,6 +45,9 @@ _MILD: Final = tuple(where.name for where in MILD)
 _WHY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("mcb", "rel", "rel_corrected"), "its boundary, 0, is where a calibrated forecaster is"),
     "variance: configuration": "its boundary, 0, is near, and noise alone moves it up",
+    **{
+        f"split: {effect}": "an effect that is small beside its noise has an interval that begins at 0" for effect in EFFECTS
+    },
     **dict.fromkeys(("unc", "unc_corrected"), "the base rate's interval reaches 1/2, where UNC has its maximum, 1/4"),
     **dict.fromkeys(
         ("null REL", "calibration p-value"), "it lets all markets of an event resolve together, as seldom they do"
