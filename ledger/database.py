@@ -5,10 +5,13 @@ nothing else in a writing process, may open the file by other means.
 """
 
 import contextlib
+import os
 import random
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,7 +32,7 @@ groups up to 122,880 rows, in memory; the moves from the journal do that, as far
 to a temporary folder beside the ledger. Not for tables with an index, which has to fit into memory.
 """
 
-_HELD = re.compile(
+_TAKEN = re.compile(
     r"Could not set lock|Conflicting lock|used by another process|different configuration|[Uu]nique file handle"
 )
 
@@ -43,51 +46,33 @@ def connected(
     Raises NotALedger for another kind of file and LedgerDamaged for a damaged one, also where that shows only in a query.
     """
     path = true_path(path)
-    kept = _KEPT.get(path)
-    con = _connect(path, read_only=read_only, wait=wait) if kept is None else kept.cursor()
     try:
-        try:
-            if kept is None:
-                _set(con, settings)
+        with _opened(path, read_only=read_only, wait=wait) as held, held.session(settings) as con:
             yield con
-        finally:
-            con.close()
     except duckdb.Error as error:  # DuckDB reads most blocks only when they are asked for
         if (told := explained(path, error)) is not None:
             raise told from error
         raise
 
 
-def _set(con: duckdb.DuckDBPyConnection, settings: Mapping[str, str | int], scope: str = "") -> None:
-    con.execute(f"SET {scope}TimeZone = 'UTC'")
-    for name, value in settings.items():
-        con.execute(f"SET {name} = '{value}'")
-    con.execute(f"SET {scope}python_enable_replacements = false")  # a table's name never means a Python variable
-
-
-_KEPT: dict[Path, duckdb.DuckDBPyConnection] = {}
-
-
 def is_kept(path: Path) -> bool:
     """Whether this process keeps the file open: then it is a ledger of this version, and stays one."""
-    return true_path(path) in _KEPT
+    return (held := _HELD.get(true_path(path))) is not None and held.kept
 
 
 @contextlib.contextmanager
 def kept_open(path: Path) -> Iterator[None]:
-    """Within, this process keeps the file open and nobody else gets in; opening it again costs a tenth.
+    """Within, this process keeps the file open and nobody else gets in; who only reads shares the opening.
 
     For many short steps one after the other on a ledger of one's own, such as the days of a simulated year. The settings
     that keep an insert's memory small are not applied.
     """
-    path = true_path(path)
-    with connected(path) as con:
-        _set(con, {}, "GLOBAL ")  # for every cursor of it
-        _KEPT[path] = con
+    with _opened(true_path(path), read_only=False, wait=PATIENCE) as held:
+        held.kept = True
         try:
             yield
         finally:
-            del _KEPT[path]
+            held.kept = False
 
 
 @contextlib.contextmanager
@@ -103,14 +88,76 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def _connect(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConnection:
+@dataclass(eq=False)
+class _Held:
+    """The one opening of a file by this process, which all who want it in the same way share."""
+
+    database: duckdb.DuckDBPyConnection
+    """A database in memory, to which the file is attached."""
+    name: str
+    read_only: bool
+    users: int = 0
+    kept: bool = False
+    spoilt: bool = False
+    """Something went wrong in it: it is not used for another file."""
+
+    @contextlib.contextmanager
+    def session(self, settings: Mapping[str, str | int]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own, to the file."""
+        settings = {} if self.kept else settings
+        con = self.database.cursor()
+        try:
+            con.execute(f"USE {self.name}")
+            con.execute("SET TimeZone = 'UTC'")
+            con.execute("SET python_enable_replacements = false")  # a table's name never means a Python variable
+            for name, value in settings.items():
+                con.execute(f"SET {name} = '{value}'")
+            yield con
+        except BaseException:
+            self.spoilt = True
+            raise
+        finally:
+            con.close()
+            self._reset(settings)
+
+    def _reset(self, settings: Mapping[str, str | int]) -> None:
+        try:
+            for name in settings:
+                self.database.execute(f"RESET GLOBAL {name}")
+        except duckdb.Error:
+            self.spoilt = True
+
+
+_HELD: dict[Path, _Held] = {}
+_IDLE: list[duckdb.DuckDBPyConnection] = []
+"""Databases in memory without a file. Making one takes 50 times as long as attaching a file to it."""
+_MOST_IDLE = 4
+_ALONE = threading.RLock()
+
+
+def _forget() -> None:
+    """A forked process has none of the threads of DuckDB, so nothing of it is touched there, not even closed."""
+    global _HELD, _IDLE, _ALONE
+    _LOST.append((_HELD, _IDLE))
+    _HELD, _IDLE, _ALONE = {}, [], threading.RLock()
+
+
+_LOST: list[object] = []
+os.register_at_fork(after_in_child=_forget)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, read_only: bool, wait: float) -> Iterator[_Held]:
     # A plain poll, not a growing back-off: the file is free for 2 s between commits of 0.1 s.
     deadline = time.monotonic() + wait
     while True:
         try:
-            return duckdb.connect(path, read_only=read_only)
+            with _ALONE:
+                held = _shared(path, read_only=read_only)
+                held.users += 1
+            break
         except duckdb.Error as error:
-            if not _HELD.search(str(error)):
+            if not _TAKEN.search(str(error)):
                 if (told := explained(path, error)) is not None:
                     raise told from error
                 if read_only:
@@ -119,6 +166,62 @@ def _connect(path: Path, *, read_only: bool, wait: float) -> duckdb.DuckDBPyConn
             if time.monotonic() >= deadline:
                 raise LedgerBusy(_describe(path, str(error), wait)) from error
         time.sleep(random.uniform(0.01, 0.04))
+    try:
+        yield held
+    finally:
+        with _ALONE:
+            held.users -= 1
+            if not held.users:
+                del _HELD[path]
+                _let_go(held)
+
+
+def _shared(path: Path, *, read_only: bool) -> _Held:
+    if (held := _HELD.get(path)) is not None:
+        if held.read_only is not read_only and not held.kept:
+            raise duckdb.ConnectionException(f"{path} is open in this process with a different configuration")
+        return held
+    name, place = _name(path), str(path).replace("'", "''")
+    database = _idle(place)
+    try:
+        database.execute(f"ATTACH '{place}' AS {name} (TYPE duckdb, {'READ_ONLY' if read_only else 'READ_WRITE'})")
+    except BaseException:
+        database.close()
+        raise
+    held = _HELD[path] = _Held(database, name, read_only)
+    return held
+
+
+def _idle(place: str) -> duckdb.DuckDBPyConnection:
+    """A database without a file, which puts what does not fit into memory beside the file that it is for."""
+    while True:
+        database = _IDLE.pop() if _IDLE else duckdb.connect(":memory:")
+        try:
+            database.execute(f"SET GLOBAL temp_directory = '{place}.tmp'")
+        except duckdb.Error:  # one that has used its folder stays there
+            database.close()
+            continue
+        return database
+
+
+def _let_go(held: _Held) -> None:
+    """Closes the file, which writes what is in its log into it."""
+    try:
+        if not held.spoilt:
+            held.database.execute(f"DETACH {held.name}")
+    except duckdb.Error:
+        held.spoilt = True
+    if held.spoilt or len(_IDLE) >= _MOST_IDLE:
+        held.database.close()
+    else:
+        _IDLE.append(held.database)
+
+
+def _name(path: Path) -> str:
+    """As DuckDB names a file that it opens by itself, but for the names that it has for its own."""
+    stem = path.name.partition(".")[0]
+    own = stem.lower() in {"", "memory", "temp", "system", "main"}
+    return '"{}"'.format((f"{stem}_ledger" if own else stem).replace('"', '""'))
 
 
 def _describe(path: Path, message: str, wait: float) -> str:
