@@ -41,6 +41,13 @@ def _together(rules: Rules) -> tuple[Ints, npt.NDArray[np.bool_]]:
     return bought, fits
 
 
+@lru_cache(maxsize=16)
+def together(rules: Rules) -> tuple[Ints, Ints]:
+    """The places in `allocations` of all pairs that can stand together: rows are player 1's, columns player 2's."""
+    rows, columns = np.nonzero(_together(rules)[1])
+    return rows, columns
+
+
 def values(rules: Rules, projects: Projects) -> Ints:
     """What each allocation earns, (n,), in the order of `allocations`: a run of a project leaves an allocation with fewer
     units, which comes before it in that order."""
@@ -91,11 +98,10 @@ def joint_tension(rules: Rules, first: Ints, second: Ints) -> float:
 def optimum(rules: Rules, projects: tuple[Projects, Projects]) -> Optimum:
     """By exact enumeration. Raises GameError where nothing can be earned."""
     first, second = (values(rules, own) for own in projects)
-    _, fits = _together(rules)
-    rows, columns = np.nonzero(fits)
+    rows, columns = together(rules)
     one, other = first[rows], second[columns]
-    together = one + other
-    joint = int(together.max())
+    both = one + other
+    joint = int(both.max())
     if joint == 0:
         raise GameError("no project of either player can be run within supply, budget and kinds; change their needs")
     best_other = np.full(int(one.max()) + 1, -1, np.int64)
@@ -116,7 +122,7 @@ def optimum(rules: Rules, projects: tuple[Projects, Projects]) -> Optimum:
     return Optimum(
         joint=joint,
         solo=(int(first.max()), int(second.max())),
-        plans=plans(together == joint),
+        plans=plans(both == joint),
         frontier=tuple(frontier),
         pareto=plans(wanted[one] == other),
     )

@@ -52,7 +52,8 @@ def _projects(projects: Projects, rules: Rules) -> list[str]:
     return [f"- {one.name}: each run needs {rules.words(one.needs)} and earns {one.reward}" for one in projects]
 
 
-def outcome(rules: Rules, plan: Plan, over: tuple[str, ...], earned: int) -> str:
-    """What a player sees after a round: both allocations, and what it earned itself."""
+def outcome(rules: Rules, plan: Plan, over: tuple[str, ...], earned: int | None) -> str:
+    """What a player sees after a round: both allocations, and what it earned itself (None: it is no player)."""
     void = f" Too much was wanted of: {', '.join(over)}. The round was void." if over else ""
-    return f"Bought: {rules.plan_words(plan)}.{void} You earned {earned}."
+    own = "" if earned is None else f" You earned {earned}."
+    return f"Bought: {rules.plan_words(plan)}.{void}{own}"

@@ -54,7 +54,9 @@ class Table:
                     author="the game",
                     role="outcome",
                     round=played.number + 1,
-                    text=outcome(self.rules, played.plan, played.over, played.rewards[player]),
+                    text=outcome(
+                        self.rules, played.plan, played.over, None if player == MEDIATOR else played.rewards[player]
+                    ),
                 )
             ]
             for played in self.done

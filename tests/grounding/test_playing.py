@@ -232,8 +232,10 @@ def test_the_mediator_sees_both_projects_and_the_players_read_it():
         Scripted(says("y"), buys(0, 0, 0)),
         Scripted(says("ADVICE")),
     )
-    played(play(GAME, Conditions(), load().create("mediator")), (first, second, mediator))
-    [told] = mediator.read
+    first.handed, second.handed = first.handed * 2, second.handed * 2
+    played(play(TWO, Conditions(), load().create("mediator")), (first, second, mediator))
+    told, again = mediator.read
+    assert "player 2: nothing.\n" in again  # how the first round ended, and nobody's earnings
     assert told.count("A: each run needs") == 2
     assert "ADVICE" in first.read[-1]
     assert "ADVICE" in second.read[-1]
