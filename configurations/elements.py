@@ -15,7 +15,7 @@ class Endpoint:
     """A role that the configuration asks, and what it answers with."""
 
     role: str
-    answers: Literal["estimate", "report"]
+    answers: Literal["estimate", "report", "message", "proposal", "submission"]
     sees_price: bool = True
     """False: the market's price is in no request to this role, whatever the study shows to others."""
     tools: Literal["given", "optional", "withheld"] = "given"

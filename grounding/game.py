@@ -97,8 +97,8 @@ class Rules:
         return tuple(resource.name for resource, one, other in wanted if one + other > resource.supply)
 
     def words(self, units: Units) -> str:
-        """ "timber 3, iron 2", or "nothing"."""
-        return ", ".join(f"{name} {n}" for name, n in zip(self.names, units, strict=True) if n) or "nothing"
+        """timber 3, iron 2; or nothing, also of no units at all, as after a round that both forfeited."""
+        return ", ".join(f"{name} {n}" for name, n in zip(self.names, units, strict=bool(units)) if n) or "nothing"
 
     def plan_words(self, plan: Plan) -> str:
         return "; ".join(f"player {player + 1}: {self.words(units)}" for player, units in enumerate(plan))

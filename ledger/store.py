@@ -9,7 +9,8 @@ import polars as pl
 
 from coordeval.ledger.tables import Table, Tables
 
-CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts", "acts")
+GAME_TABLES = ("games", "game_rounds", "moves", "mishaps")
+CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts", "acts", *GAME_TABLES)
 """What one cell leaves behind, all with the same forecast_id."""
 
 _FIXED = {

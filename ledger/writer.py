@@ -39,6 +39,10 @@ class CellRows:
     messages: Sequence[Row] = ()
     parts: Sequence[Row] = ()
     acts: Sequence[Row] = ()
+    games: Sequence[Row] = ()
+    game_rounds: Sequence[Row] = ()
+    moves: Sequence[Row] = ()
+    mishaps: Sequence[Row] = ()
 
 
 def checked_cell(tables: Tables, cell: CellRows) -> dict[str, list[dict[str, Any]]]:

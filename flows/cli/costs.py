@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from coordeval.flows.costs.consent import Door
+    from coordeval.flows.grounding.study import LoadedGames
     from coordeval.flows.study.study import LoadedStudy
 
 console = Terminal()
@@ -184,6 +185,22 @@ def agreed_to(loaded: "LoadedStudy", ledger: Path, up_to: str | None, *, yes: bo
     from coordeval.flows.costs.kept import keep
 
     found = agreed(loaded, ledger, console, terminal(up_to, yes=yes, unchecked=unchecked))
+    if found is not None:
+        keep(found, ledger)
+    return found is not None
+
+
+def agreed_to_games(loaded: "LoadedGames", ledger: Path, up_to: str | None, *, yes: bool) -> bool:
+    """As `agreed_to`, for a study of games: its quote is of games that simulated players play."""
+    amount("--yes-up-to", up_to)
+    if loaded.money != "paid":
+        return False
+    from coordeval.flows.costs.consent import agreed
+    from coordeval.flows.costs.kept import keep
+    from coordeval.flows.grounding.quoting import quoted_games
+
+    door = terminal(up_to, yes=yes, unchecked=True)  # the exam is of forecasts
+    found = agreed(loaded, ledger, console, door, expected=lambda: quoted_games(loaded, ledger))
     if found is not None:
         keep(found, ledger)
     return found is not None

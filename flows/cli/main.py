@@ -18,6 +18,7 @@ from coordeval.flows.cli.dashboard import dashboard
 from coordeval.flows.cli.docs import docs
 from coordeval.flows.cli.ending import DEBUG, errors, status_of
 from coordeval.flows.cli.exports import export
+from coordeval.flows.cli.grounding import app as grounding_app
 from coordeval.flows.cli.imports import app as imports_app
 from coordeval.flows.cli.markets import app as markets_app
 from coordeval.flows.cli.models import models
@@ -53,6 +54,7 @@ app.add_typer(imports_app, name="import")
 app.add_typer(markets_app, name="markets")
 app.add_typer(selftest_app, name="selftest")
 app.add_typer(ctl_app, name="ctl")
+app.add_typer(grounding_app, name="grounding")
 app.command()(runs)
 app.command()(studies)
 app.command()(forecasts)

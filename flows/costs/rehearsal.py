@@ -68,9 +68,14 @@ def rehearsed(loaded: LoadedStudy, ledger: Path) -> Iterator[Rehearsed]:
             if stored is not None and not loaded.sample:
                 _copy(stored, own, ids, ("documents", "evidence_searches"))
             views, cells = cells_of_study(evaluation, ids)
-            wanted = [cell.forecast_id for cell in cells]
-            made = frozenset() if stored is None else frozenset(stored.query(_MADE, [wanted])["forecast_id"])
-            yield Rehearsed(evaluation, views, cells, made, stored)
+            yield Rehearsed(evaluation, views, cells, made_among(stored, cells), stored)
+
+
+def made_among(stored: Reader | None, cells: Sequence[Cell]) -> frozenset[str]:
+    """Ids of those cells whose forecast is stored, and not asked for again."""
+    if stored is None:
+        return frozenset()
+    return frozenset(stored.query(_MADE, [[cell.forecast_id for cell in cells]])["forecast_id"])
 
 
 def _asking(loaded: LoadedStudy) -> list[str]:

@@ -138,11 +138,15 @@ async def _simulated(rehearsal: Rehearsed) -> Sample:
         )
         if cells:
             await run_chunks(evaluation, [cells])
-    reader = read(path)
-    calls = reader.query(_CALLS.format(searches=searches_of(tools)), {"study": simulated.id, "most": MOST})
-    requests = tuple(reader.query(_REQUESTS, [COUNTED]).rows())
+    calls, requests = calls_of(read(path), simulated.id, tools)
     what = f"the embedded simulator on {len(views)} of the study's markets"
     return Sample(calls=calls, markets=len(views), kind="simulated", source=what, requests=requests)
+
+
+def calls_of(reader: Reader, study_id: str, tools: Sequence[str] = ()) -> tuple[pl.DataFrame, tuple[tuple[str, int], ...]]:
+    """(the calls of a simulated study, some of its requests with their tokens)."""
+    calls = reader.query(_CALLS.format(searches=searches_of(tools)), {"study": study_id, "most": MOST})
+    return calls, tuple(reader.query(_REQUESTS, [COUNTED]).rows())
 
 
 def _spread(views: Sequence[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """One cell becomes a forecast, or a failed row that says why there is none. Never its neighbours' business."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol
@@ -40,6 +40,81 @@ class Making(Protocol):
     def clock(self) -> Callable[[], datetime]: ...
 
 
+class Sitting(Protocol):
+    """What is done at one cell: a forecast at its panel, or a game. It asks agents through the custody that it is given."""
+
+    async def run(self) -> object:
+        """All of it. May raise anything: that goes into the cell's row."""
+        ...
+
+    def result(self, returned: object) -> Result:
+        """What came out, of what `run` returned. Raises PanelError where that is nothing that it can have returned."""
+        ...
+
+    @property
+    def asks(self) -> Sequence[Mapping[str, Any]]:
+        """A record per ask, in program order; see `Panel.asks`."""
+        ...
+
+    @property
+    def call_graph(self) -> str:
+        """Hash of the procedure."""
+        ...
+
+    def rows(self, asks: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[dict[str, Any]]]:
+        """Rows of its own tables, by name."""
+        ...
+
+
+Sits = Callable[[Cell, Custody], Sitting]
+"""Who sits down at a cell; asks go to the custody."""
+
+
+class _Forecasting:
+    """A configuration at its panel."""
+
+    def __init__(self, cell: Cell, custody: Custody) -> None:
+        price = cell.view.price
+        shows = cell.settings.show_price or not _asks(cell)
+        self._cell = cell
+        self._panel = Panel(
+            question=cell.view.market.question,
+            # the baseline that repeats the price may read it; what agents see is decided by the study's show_price
+            market_price=price.price if price is not None and shows else None,
+            elements=cell.configuration.elements,
+            roles=cell.roles,
+            answering=custody,
+        )
+
+    async def run(self) -> object:
+        return await self._cell.configuration.forecast(self._panel)
+
+    def result(self, returned: object) -> Result:
+        if self._panel.aborted is not None:
+            return None, self._panel.aborted, False
+        return self._panel.answered(returned), None, False
+
+    @property
+    def asks(self) -> Sequence[Mapping[str, Any]]:
+        return self._panel.asks
+
+    @property
+    def call_graph(self) -> str:
+        return self._panel.call_graph
+
+    def rows(self, asks: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[dict[str, Any]]]:
+        forecast_id = self._cell.forecast_id
+        return {
+            "messages": [row for record in asks for row in _message_rows(forecast_id, record)],
+            "parts": [
+                {"forecast_id": forecast_id, "ask": record["ask"], **parts}
+                for record in asks
+                if (parts := record["parts"])["asked"] or parts["given"] or parts["blank"]
+            ],
+            "acts": [_act_row(act) for record in asks for act in getattr(record["said"], "acts", ())],
+        }
+
+
 async def run_cell(evaluation: Making, cell: Cell, model: Model) -> CellRows:
     """One forecast, or the reason why there is none.
 
@@ -58,23 +133,15 @@ async def run_cell(evaluation: Making, cell: Cell, model: Model) -> CellRows:
     )
     name = f"{cell.label}, market {cell.view.market.id}, replicate {cell.replicate + 1}"
     custody = Custody(agents, settings.bounds, guard.Owner(name))
-    price = cell.view.price
-    panel = Panel(
-        question=cell.view.market.question,
-        # the baseline that repeats the price may read it; what agents see is decided by the study's show_price
-        market_price=price.price if price is not None and (settings.show_price or not _asks(cell)) else None,
-        elements=cell.configuration.elements,
-        roles=cell.roles,
-        answering=custody,
-    )
-    returned, raised = await custody.conduct(lambda: cell.configuration.forecast(panel))
+    sitting: Sitting = (cell.sits or _Forecasting)(cell, custody)
+    returned, raised = await custody.conduct(sitting.run)
     unsettled = await agents.settle(BATCH_SETTLE_SECONDS if evaluation.batch else SETTLE_SECONDS)
     for failure in (custody.failure, *agents.unheard):
         if isinstance(failure, CoordevalError) and not isinstance(failure, AskFailed | BoundReached):
             raise failure
     unheard = agents.unheard[0] if agents.unheard else None
-    result = _ended(cell, custody.failure or unheard) or _result(cell, panel, custody, returned, raised)
-    return _rows(evaluation, cell, custody, panel, result, unsettled)
+    result = _ended(cell, custody.failure or unheard) or _result(cell, sitting, custody, returned, raised)
+    return _rows(evaluation, cell, custody, sitting, result, unsettled)
 
 
 def _ended(cell: Cell, failure: BaseException | None) -> Result | None:
@@ -88,20 +155,20 @@ def _ended(cell: Cell, failure: BaseException | None) -> Result | None:
             return None, f"an ask of {cell.label} met {type(failure).__name__}: {_words(failure)}", True
 
 
-def _result(cell: Cell, panel: Panel, custody: Custody, returned: object, raised: BaseException | None) -> Result:
+def _result(cell: Cell, sitting: Sitting, custody: Custody, returned: object, raised: BaseException | None) -> Result:
     """What a configuration's own end is worth."""
     if custody.owner.trespassed:
         return None, f"{cell.label} cancelled tasks that are not its own", False
     if raised is not None:
         return _raised(cell, raised)
-    if panel.aborted is not None:
-        return None, panel.aborted, False
     try:
-        probability = panel.answered(returned)
+        probability, reason, retryable = sitting.result(returned)
     except PanelError as error:
         return None, _words(error), False
-    failures = [record["failure"] for record in panel.asks if record["said"] is None]
-    if _asks(cell) and len(failures) == len(panel.asks):
+    if reason is not None:
+        return None, reason, retryable
+    failures = [record["failure"] for record in sitting.asks if record["said"] is None]
+    if _asks(cell) and len(failures) == len(sitting.asks):
         asked = f"none of its {len(failures)} asks was answered; first: {failures[0]}" if failures else "it asked no agent"
         return None, f"{cell.label} concluded {probability!r}, which rests on no answer: {asked}", False
     return probability, None, False
@@ -159,13 +226,13 @@ def _rows(
     evaluation: Making,
     cell: Cell,
     custody: Custody,
-    panel: Panel,
+    sitting: Sitting,
     result: Result,
     unsettled: int,
 ) -> CellRows:
     probability, reason, retryable = result
     agents, calls = custody.agents, custody.agents.calls
-    asks = [record | {"failure": custody.reasons.get(record["ask"], record["failure"])} for record in panel.asks]
+    asks = [{**record, "failure": custody.reasons.get(record["ask"], record["failure"])} for record in sitting.asks]
     forecast = {
         "forecast_id": cell.forecast_id,
         "run_id": evaluation.run_id,
@@ -185,7 +252,7 @@ def _rows(
         "model_calls": len(calls),
         "tool_calls": len(agents.tool_calls),
         "seconds": sum(call["seconds"] for call in calls),
-        "call_graph": panel.call_graph,
+        "call_graph": sitting.call_graph,
         "simulated": evaluation.simulated,
         "created_at": evaluation.clock(),
         "isolation": _isolation(cell),
@@ -195,13 +262,7 @@ def _rows(
         calls=calls,
         tool_calls=agents.tool_calls,
         estimates=[_estimate_row(cell.forecast_id, record) for record in asks],
-        messages=[row for record in asks for row in _message_rows(cell.forecast_id, record)],
-        parts=[
-            {"forecast_id": cell.forecast_id, "ask": record["ask"], **parts}
-            for record in asks
-            if (parts := record["parts"])["asked"] or parts["given"] or parts["blank"]
-        ],
-        acts=[_act_row(act) for record in asks for act in getattr(record["said"], "acts", ())],
+        **sitting.rows(asks),
     )
 
 
@@ -217,7 +278,7 @@ def _isolation(cell: Cell) -> str | None:
     return f"worker process; closed to it: {', '.join(cell.configuration.closed) or 'nothing'}"
 
 
-def _message_rows(forecast_id: str, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _message_rows(forecast_id: str, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     made = [(source, text) for text, sources in record["statistics"] for source in sources]
     for source, statistic in (*((source, None) for source in record["direct"]), *made):
         yield {"forecast_id": forecast_id, "from_ask": source, "to_ask": record["ask"], "statistic": statistic}
@@ -229,7 +290,7 @@ def _total(calls: Sequence[dict[str, Any]], column: str) -> int | None:
     return None if None in amounts else sum(amounts)
 
 
-def _estimate_row(forecast_id: str, record: dict[str, Any]) -> dict[str, Any]:
+def _estimate_row(forecast_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
     said = record["said"]
     row = {name: record[name] for name in ("ask", "agent", "round", "role")}
     if said is None:
@@ -241,6 +302,6 @@ def _estimate_row(forecast_id: str, record: dict[str, Any]) -> dict[str, Any]:
             "rationale": said.rationale,
             "reading": said.reading,
         }
-    else:
+    else:  # whatever its form, a text without a probability
         answer = {"kind": "report", "probability": None, "rationale": said.text, "reading": ""}
     return {"forecast_id": forecast_id, **row, **answer}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from coordeval.analysis.base.numerals import counted
 from coordeval.flows.run.reasons import Reasons
 from coordeval.ledger import Reader
 
@@ -51,6 +52,8 @@ class End:
     """What stopped it, or its error."""
     page: Path | None = None
     """The report, where one was written."""
+    noun: str = "forecast"
+    """What a cell makes."""
 
     @property
     def exit_status(self) -> int:
@@ -68,13 +71,14 @@ class End:
         parts = f"{cells.answered} answered, {cells.failed} failed for good, {cells.open} open"
         match self.status:
             case "complete":
-                return f"complete: {_forecasts(cells.planned)}, {parts}"
+                return f"complete: {counted(cells.planned, self.noun)}, {parts}"
             case "unanswered":
-                return f"unanswered: every forecast that asks a model has failed for good ({parts})"
+                return f"unanswered: every {self.noun} that asks a model has failed for good ({parts})"
             case "incomplete":
-                return f"incomplete: {cells.open} of {_forecasts(cells.planned)} are open ({parts})"
+                return f"incomplete: {cells.open} of {counted(cells.planned, self.noun)} are open ({parts})"
             case _:
-                return f"{self.status}{f' ({self.detail})' if self.detail else ''}: {_forecasts(cells.planned)}, {parts}"
+                why = f" ({self.detail})" if self.detail else ""
+                return f"{self.status}{why}: {counted(cells.planned, self.noun)}, {parts}"
 
     def lines(self, command: str) -> list[str]:
         """The summary, why cells are open or failed, and which command takes the open ones up."""
@@ -82,16 +86,16 @@ class End:
         lines = [self.summary()]
         lines += [f"  open: {count} × {reason}" for reason, count in _first(cells.why_open)]
         lines += [f"  failed for good: {count} × {reason}" for reason, count in _first(cells.why_failed)]
-        lines += [f"  {name}: none of its forecasts was answered" for name in cells.silent]
+        lines += [f"  {name}: none of its {self.noun}s was answered" for name in cells.silent]
         if cells.open:
             lines.append(f"  `{command}` goes on: it asks for the open ones only, what is stored is not paid for again")
         return lines
 
 
-def end_of(cells: Cells, *, made: int) -> End:
+def end_of(cells: Cells, *, made: int, noun: str = "forecast") -> End:
     """How a run that came to its end left a study with these cells."""
     status: Status = "incomplete" if cells.open else "unanswered" if cells.asked_in_vain else "complete"
-    return End(status=status, cells=cells, made=made, detail="; ".join(_told(cells)))
+    return End(status=status, cells=cells, made=made, detail="; ".join(_told(cells)), noun=noun)
 
 
 def cells_of(
@@ -153,7 +157,3 @@ def _first(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
 def _told(cells: Cells) -> list[str]:
     told = [f"open: {count} × {reason}" for reason, count in _first(cells.why_open)]
     return told + [f"failed for good: {count} × {reason}" for reason, count in _first(cells.why_failed)]
-
-
-def _forecasts(count: int) -> str:
-    return f"{count} forecast{'s' * (count != 1)}"

@@ -36,7 +36,9 @@ class _Bar(Progress):
 
 
 @contextmanager
-def live_progress(console: Console, plan: Plan, spending: Spending, steps: Any, model: Any = None) -> Iterator[Watch]:
+def live_progress(
+    console: Console, plan: Plan, spending: Spending, steps: Any, model: Any = None, *, noun: str = "forecast"
+) -> Iterator[Watch]:
     """A progress line that counts from what earlier starts of the study made and paid; gives the callbacks that move it.
 
     Off a terminal it prints a plain line every tenth of the way. Failures are counted by kind, and the first of each kind is
@@ -54,7 +56,7 @@ def live_progress(console: Console, plan: Plan, spending: Spending, steps: Any, 
         return failures.in_short(KINDS, CHARACTERS)
 
     with _Bar(
-        TextColumn("forecasts"),
+        TextColumn(f"{noun}s"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -66,7 +68,7 @@ def live_progress(console: Console, plan: Plan, spending: Spending, steps: Any, 
         refresh_per_second=4,
         failures=by_kind,
     ) as bar:
-        task = bar.add_task("forecasts", total=len(plan.cells), completed=done, spent=text())
+        task = bar.add_task(f"{noun}s", total=len(plan.cells), completed=done, spent=text())
         tenth = max(1, plan.to_run // 10)
 
         def on_forecast(row: Mapping[str, Any]) -> None:
@@ -77,7 +79,7 @@ def live_progress(console: Console, plan: Plan, spending: Spending, steps: Any, 
             bar.update(task, advance=1, spent=text())
             if not console.is_terminal and spending.made % tenth == 0:
                 kinds = f": {by_kind()}" if failures.counts else ""
-                console.print(f"forecasts {done + spending.made}/{len(plan.cells)}  {text()}{kinds}", soft_wrap=True)
+                console.print(f"{noun}s {done + spending.made}/{len(plan.cells)}  {text()}{kinds}", soft_wrap=True)
 
         def tell(text: str) -> None:
             console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -107,7 +109,7 @@ def live_progress(console: Console, plan: Plan, spending: Spending, steps: Any, 
                 elif time.monotonic() - since > SILENT and running and hold is None:
                     since = time.monotonic()
                     name, began = min(running.values(), key=lambda one: one[1])
-                    tell(f"{len(running)} forecasts under way; the longest, {name}, for {since - began:.0f} s; {text()}")
+                    tell(f"{len(running)} {noun}s under way; the longest, {name}, for {since - began:.0f} s; {text()}")
 
         speaking = asyncio.ensure_future(speak())
         try:

@@ -76,7 +76,7 @@ def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
     no outcomes yet. It reads that there is an outcome and when, never which.
     """
     views, cells = cells_of_study(evaluation, market_ids)
-    chunks = _chunks(evaluation, cells)
+    chunks = chunked(evaluation, cells)
     note = asked_again(evaluation.reader, evaluation.loaded, [cell for chunk in chunks for cell in chunk])
     evaluation.ledger.write_all(
         {
@@ -193,7 +193,7 @@ def _as_stored(evaluation: Evaluation, cells: list[Cell]) -> list[Cell]:
     return cells
 
 
-def _chunks(evaluation: Evaluation, cells: Sequence[Cell]) -> list[list[Cell]]:
+def chunked(evaluation: Evaluation, cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells without a forecast and those whose failure may pass, grouped by what their agents are shown first: markets with
     the same facts share draws, so they are one group."""
     known = evaluation.ledger.known_forecasts([cell.forecast_id for cell in cells])

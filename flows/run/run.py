@@ -136,15 +136,23 @@ async def recorded(
                 console.print(f"note: {unsteered}", style="yellow", markup=False, soft_wrap=True)
             with traced(evaluation):
                 await make(spending)
-        end = end_of(_cells(evaluation, console, markets), made=spending.made)
+        end = end_of(_cells(evaluation, console, markets), made=spending.made, noun=loaded.noun)
     except PatienceExhausted as error:  # nobody's fault: what is left is open, and the next run takes it up
-        end = end_of(_cells(evaluation, console, markets, str(error)), made=spending.made)
+        end = end_of(_cells(evaluation, console, markets, str(error)), made=spending.made, noun=loaded.noun)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        end = End(status="stopped", cells=_cells(evaluation, console, markets), made=spending.made, detail=f"by {stop.by}")
+        end = End(
+            status="stopped",
+            cells=_cells(evaluation, console, markets),
+            made=spending.made,
+            detail=f"by {stop.by}",
+            noun=loaded.noun,
+        )
         raise
     except BaseException as error:
         detail = str(error) if isinstance(error, CoordevalError) else f"{type(error).__name__}: {error}"
-        end = End(status="error", cells=_cells(evaluation, console, markets), made=spending.made, detail=detail)
+        end = End(
+            status="error", cells=_cells(evaluation, console, markets), made=spending.made, detail=detail, noun=loaded.noun
+        )
         raise
     finally:
         try:

@@ -20,6 +20,7 @@ from coordeval.flows.run.waiting import told
 from coordeval.flows.run.watching import watching
 from coordeval.flows.study.evaluation import Cell, Evaluation
 from coordeval.ledger import CellRows
+from coordeval.ledger.store import GAME_TABLES
 from coordeval.market_data.errors import CoordevalError
 
 END_SECONDS = 10.0
@@ -291,7 +292,8 @@ def _failed(evaluation: Evaluation, cell: Cell, reason: str, rows: CellRows | No
     text = reason.encode(errors="backslashreplace").decode()  # a plugin's text may hold what no file can
     outcome = {"status": "failed", "probability": None, "reason": text, "retryable": True}
     if rows is not None:
-        return replace(rows, forecast={**rows.forecast, **outcome}, estimates=(), messages=(), parts=())
+        games: dict[str, Any] = dict.fromkeys(GAME_TABLES, ())
+        return replace(rows, forecast={**rows.forecast, **outcome}, estimates=(), messages=(), parts=(), **games)
     counts = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "model_calls", "tool_calls")
     return CellRows(
         forecast={

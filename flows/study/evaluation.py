@@ -38,6 +38,8 @@ class Cell:
     forecast_id: str
     identity: dict[str, Any]
     """Every field that `forecast_id` is the hash of."""
+    sits: Callable[..., Any] | None = None
+    """Who sits down at it (`flows.run.cell.Sits`); None: its configuration, at a panel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import orjson
 from pydantic import BaseModel, Discriminator, Field, SerializeAsAny, Tag, ValidationError, field_validator, model_validator
@@ -69,13 +69,13 @@ from coordeval.market_data.traces100 import NAME as TRACES
 PROBE = names.PROBE
 
 
-def _kind(model: Any) -> str:
+def kind_of_model(model: Any) -> str:
     """Which settings check `[model]`: those of a built-in provider, or those that are loaded later."""
     name = model.get("provider") if isinstance(model, dict) else getattr(model, "provider", None)
     return name if name in MODELS else "plugin"
 
 
-_Model = (
+AnyModel = (
     Annotated[SimulatedModelSection, Tag("simulated")]
     | Annotated[RecordedModelSection, Tag("recorded")]
     | Annotated[AnthropicModelSection, Tag("anthropic")]
@@ -99,7 +99,7 @@ class Study(Section):
     """A last price older than this is none, for the baseline and agents alike. Not set: the sample's, or no limit."""
     evidence: EvidenceSection = EvidenceSection()
     """Where evidence is searched; without it the markets' own documents are what can be found."""
-    model: SerializeAsAny[Annotated[_Model, Discriminator(_kind)]]
+    model: SerializeAsAny[Annotated[AnyModel, Discriminator(kind_of_model)]]
     """The one model of all configurations; its `provider` says which of the sections below it is."""
     agents: AgentsSection = AgentsSection()
     """What every agent is given."""
@@ -294,6 +294,9 @@ class Study(Section):
 class LoadedStudy:
     """A study with its file: resolved configurations, plugin files and identity."""
 
+    noun: ClassVar[str] = "forecast"
+    """What one of its cells makes, in words."""
+
     def __init__(self, study: Study, directory: Path) -> None:
         for secret in secrets_of(study.model):
             take(secret)  # before a plugin is loaded, which is not to find it in the environment
@@ -304,7 +307,8 @@ class LoadedStudy:
         self.study = study
         self.directory = directory
         files = tuple(directory / plugin for plugin in study.plugins)
-        self.registry: Registry = load(files, {directory / plugin for plugin in study.plugins if study.isolates(plugin)})
+        isolate = {directory / plugin for plugin in study.plugins if study.isolates(plugin)}
+        self.registry: Registry = self.registered(files, isolate)
         for entry in study.configurations:
             if entry.label in self.registry.classes and entry.label != entry.name:
                 raise StudyError(
@@ -335,6 +339,11 @@ class LoadedStudy:
             files = (*files, *own)
             self.content["plugins"] = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
         self.id = content_hash("study/1", self.content)
+
+    @staticmethod
+    def registered(files: tuple[Path, ...], isolate: set[Path]) -> Registry:
+        """The configurations that it may name."""
+        return load(files, isolate)
 
     @property
     def hindsight(self) -> bool:
@@ -416,6 +425,8 @@ def load_study(path: Path, *, changes: Mapping[str, Any] = MappingProxyType({}))
     `changes` stand in place of what the file says, for this run: dotted key -> value ("run.batch" -> True).
     """
     raw = toml(path)
+    if "conditions" in raw and "configurations" not in raw:
+        raise StudyError(f"{path}: this is a study of games (it has conditions): `coordeval grounding run {path}` runs it")
     for key, value in changes.items():
         *sections, last = key.split(".")
         place = raw

@@ -133,6 +133,8 @@ class Replay:
         identity = object_of(row["cell"]["identity"])
         if "settings" not in identity:
             raise NotAgain("published or imported: this project made no request for it")
+        if "game" in identity:
+            raise NotAgain("a game: it is played again by its study's run, not here")
         forecast_id, label = row["forecast_id"], row["cell"]["configuration"]
         configuration, settings = self._configuration(identity), self._settings_of(identity)
         model = _Stored(identity["model"], stored.calls(forecast_id), stored.failures(forecast_id), row["retryable"], label)

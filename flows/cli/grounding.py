@@ -1,0 +1,101 @@
+"""`coordeval grounding`: agents that solve a task alone and fail it together: played, counted, looked at one by one."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordeval.flows.cli.costs import agreed_to_games, print_quoted
+from coordeval.flows.cli.ending import errors
+from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
+from coordeval.flows.terminal import Terminal, print_result
+from coordeval.market_data.errors import CoordevalError
+
+app = typer.Typer(no_args_is_help=True, help="The grounding game: two agents who have to solve a task together.")
+console = Terminal()
+
+StudyOption = Annotated[
+    str | None, typer.Argument(help="A study file, a name, or the start of a hash; else the games played last.")
+]
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file of games, such as studies/grounding.toml.")],
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="Calls go out as batches, a wave at a time: cheaper, and slower.")
+    ] = False,
+    max_usd: Annotated[
+        str | None, typer.Option(help="What the study may cost in all, in dollars, in place of its budget_usd.")
+    ] = None,
+    yes_up_to: Annotated[str | None, typer.Option(help="USD that it may cost without a question.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="No quote and no question: it may cost any amount.")] = False,
+) -> None:
+    """Play a study's games, and say what they tell. What is stored is not played again, and not paid for again."""
+    from coordeval.flows.grounding.running import run_games
+    from coordeval.flows.grounding.study import load_games
+    from coordeval.flows.run import guard
+    from coordeval.flows.run.stopping import Stop
+
+    changes = ({"run.batch": True} if batch else {}) | ({"budget_usd": max_usd} if max_usd is not None else {})
+    loaded = load_games(study, changes=changes)
+    quoted = agreed_to_games(loaded, ledger, yes_up_to, yes=yes)
+    again = (" --batch" if batch else "") + ("" if max_usd is None else f" --max-usd {max_usd}")
+    stop = Stop()
+    try:
+        with stop.caught():
+            command = f"coordeval grounding run {study} --ledger {ledger}{again}"
+            end = guard.run(run_games(loaded, ledger, console, stop=stop, command=command))
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        if stop.signal is None:
+            raise CoordevalError(f"{type(error).__name__} was raised, and no signal came: it is a plugin's") from error
+        errors.print(f"stopped by {stop.by}: what was answered is stored; the same command goes on where it was")
+        raise typer.Exit(stop.exit_status) from None
+    if quoted:
+        print_quoted(ledger, loaded.id)
+    if end.exit_status:
+        errors.print(end.summary(), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(end.exit_status)
+
+
+@app.command()
+def games(study: StudyOption = None, ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = False) -> None:
+    """List a study's games: who played, what they got of the optimum, and the id by which `replay` shows one."""
+    from coordeval.flows.grounding.stored import games_study
+    from coordeval.flows.study.stored import SHORT
+    from coordeval.flows.terminal import table, words
+    from coordeval.ledger import read
+    from coordeval.ledger.games import games_frame
+
+    reader = read(ledger)
+    frame = games_frame(reader, games_study(reader, study))
+    if as_json:
+        print_result(frame.to_dicts())
+        return
+    made = table("game", "arm", "instance", "tension", "replicate", "of the optimum", "status", numbers=(3, 4, 5))
+    for row in frame.iter_rows(named=True):
+        got = "" if row["efficiency"] is None else f"{row['efficiency']:.0%}"
+        ids = row["forecast_id"][:SHORT], row["arm"], row["instance_id"][:SHORT]
+        made.add_row(*map(words, [*ids, f"{row['tension']:g}", row["replicate"] + 1, got, row["status"]]))
+    console.print(made)
+
+
+@app.command()
+def repairs(as_json: JsonOption = False) -> None:
+    """List the repairs that a study of games can name, and those that could not be loaded."""
+    from coordeval.flows.terminal import table, words
+    from coordeval.grounding.registry import load
+
+    found = load()
+    rows = [{"name": name, "about": cls.about} for name, cls in found.classes.items()]
+    if as_json:
+        print_result({"repairs": rows, "quarantined": dict(found.quarantined)})
+        return
+    made = table("repair", "what it does")
+    for row in rows:
+        made.add_row(words(row["name"], "bold"), words(row["about"]))
+    console.print(made)
+    for name, reason in found.quarantined.items():
+        console.print(f"{name} could not be loaded: {reason}", style="red", soft_wrap=True)

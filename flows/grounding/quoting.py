@@ -1,0 +1,59 @@
+"""What a study of games should cost: the calls of games that simulated players play, at the model's own prices."""
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from coordeval.agents.providers import Around
+from coordeval.flows.costs.quote import Quote, quoted
+from coordeval.flows.costs.rehearsal import Rehearsed, made_among
+from coordeval.flows.costs.sample import Sample, calls_of
+from coordeval.flows.grounding.planning import cells_of, plan
+from coordeval.flows.grounding.study import InstancesSection, LoadedGames
+from coordeval.flows.run.window import run_chunks
+from coordeval.flows.study.evaluation import Evaluation, data_directory
+from coordeval.flows.study.sections import BudgetSection, PluginModelSection
+from coordeval.ledger import Ledger, read
+
+INSTANCES: Final = 6
+"""Instances that simulated players play for a quote: more tell little, and it should take seconds."""
+PLAYERS: Final = "players"
+"""The provider of simulated players."""
+
+
+def quoted_games(loaded: LoadedGames, ledger: Path) -> Quote:
+    """What a run of the study would take now. Asks no model, and only reads `ledger`."""
+    stored = read(ledger) if ledger.is_file() else None
+    with TemporaryDirectory(prefix="coordeval-rehearsal-") as folder:
+        path = Path(folder) / "ledger.duckdb"
+        asking = [name for name, arm in loaded.configurations.items() if arm.elements.endpoints]
+        model = loaded.provider.model(loaded.study.model, Around(data=data_directory(ledger), asks=False, asking=asking))
+        with Ledger.open(path, purpose="a rehearsal") as own:
+            evaluation = Evaluation.start(loaded, path, own, model)
+            cells = cells_of(evaluation, loaded)
+            rehearsal = Rehearsed(evaluation, (), cells, made_among(stored, cells), stored)
+            return quoted(rehearsal, _simulated(loaded, Path(folder) / "simulated.duckdb"))
+
+
+def _simulated(loaded: LoadedGames, path: Path) -> Sample:
+    section = loaded.study.markets
+    assert isinstance(section, InstancesSection)
+    few = min(section.count, INSTANCES)
+    study = loaded.study.model_copy(
+        update={
+            "model": PluginModelSection(provider=PLAYERS, max_tokens=loaded.study.model.max_tokens),
+            "markets": section.model_copy(update={"count": few}),
+            "budget_usd": None,
+            "budget": BudgetSection(),
+            "run": loaded.study.run.model_copy(update={"batch": False}),
+        }
+    )
+    simulated = LoadedGames(study, loaded.directory)
+    with Ledger.open(path, purpose="a rehearsal") as ledger:
+        model = simulated.provider.model(simulated.study.model, Around())
+        evaluation = Evaluation.start(simulated, path, ledger, model)
+        asyncio.run(run_chunks(evaluation, plan(evaluation, simulated).chunks))
+    calls, requests = calls_of(read(path), simulated.id)
+    source = f"simulated players on {few} of the study's instances"
+    return Sample(calls=calls, markets=few, kind="simulated", source=source, requests=requests)
