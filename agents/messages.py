@@ -187,6 +187,8 @@ class Slot:
     """Turn of the tool loop within the ask, from 0."""
     attempt: str = ""
     """Its attempt in the books, once there is one."""
+    model: str = ""
+    """Which of a study's models is asked: "" its own, else the name of another (`agents.several`)."""
 
 
 class Model(Protocol):

@@ -38,7 +38,7 @@ TOO_LATE = "resolved before it was committed to"
 _COUNTS = "(p.market_id IS NULL OR coalesce(d.committed_at < least(o.resolved_at, o.recorded_at), false))"
 """Of a prospective study (p: its pick, d: that day) only what was committed to before the outcome; least() skips nulls."""
 _FORECASTS = f"""
-    SELECT c.configuration, c.market_id, m.question, m.event_id, m.category, c.replicate,
+    SELECT c.arm, c.configuration, c.market_id, m.question, m.event_id, m.category, c.replicate,
         coalesce(f.status, 'pending') AS status, f.probability, f.reason,
         CASE WHEN {_COUNTS} THEN CAST(o.value AS TINYINT) END AS outcome,
         CASE WHEN {_COUNTS} OR o.status IS DISTINCT FROM 'resolved' THEN o.status ELSE '{TOO_LATE}' END AS outcome_status,
@@ -52,7 +52,7 @@ _FORECASTS = f"""
         LEFT JOIN current_outcomes o ON o.market_id = c.market_id
         LEFT JOIN picks p ON p.study_id = c.study_id AND p.market_id = c.market_id
         LEFT JOIN forecast_days d ON d.study_id = p.study_id AND d.day = p.day
-    WHERE c.study_id = ? ORDER BY c.configuration, c.market_id, c.replicate
+    WHERE c.study_id = ? ORDER BY c.arm <> 'main', c.arm, c.configuration, c.market_id, c.replicate
 """
 
 
@@ -110,10 +110,24 @@ class Reader:
         self._settings = settings
 
     @contextlib.contextmanager
-    def moment(self) -> Iterator["Reader"]:
-        """A reader whose answers are all of one moment. As long as it is held a writer waits, and keeps its journal."""
+    def moment(self, arms: Sequence[str] | None = None) -> Iterator["Reader"]:
+        """A reader whose answers are all of one moment. As long as it is held a writer waits, and keeps its journal.
+
+        `arms`: to this reader there are no cells but those of these arms, so whatever is read of a study is of them alone.
+        """
         with self._open() as con:
-            yield Reader(self.path, con)
+            if arms is None:
+                yield Reader(self.path, con)
+                return
+            [(database,)] = con.execute("SELECT current_database()").fetchall()
+            own = ", ".join("'" + arm.replace("'", "''") + "'" for arm in arms)
+            con.execute(
+                f"""CREATE OR REPLACE TEMP VIEW cells AS SELECT * FROM "{database}".main.cells WHERE arm IN ({own})"""
+            )
+            try:
+                yield Reader(self.path, con)
+            finally:
+                con.execute("DROP VIEW temp.cells")
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The answer to one SELECT; `parameters` fill ? (a sequence) or $name (a mapping). Times are UTC."""

@@ -83,9 +83,12 @@ class Table:
         checks: list[str],
         *,
         indexed: bool = False,
+        defaults: Mapping[str, str] | None = None,
     ) -> None:
-        """`columns`: (name, DuckDB type, nullable); `key`: empty where rows have no identity of their own."""
+        """`columns`: (name, DuckDB type, nullable); `key`: empty where rows have no identity of their own; `defaults`: of
+        columns that came later, what a row has that does not know them."""
         columns = list(columns)
+        self._defaults = dict(defaults or {})
         self.name = name
         self.key = key
         self.indexed = indexed
@@ -104,7 +107,7 @@ class Table:
         """`row` as plain JSON, times as ISO text in UTC. Raises RowError with table, key, value and rule."""
         checked: dict[str, Any] = {}
         for column, convert, nullable in self._converters:
-            value = row.get(column)
+            value = row.get(column, self._defaults.get(column))
             if value is None:
                 if not nullable:
                     raise self._broken(row, f"{column} is missing, and it may not be null")
@@ -128,8 +131,11 @@ class Table:
         return tuple(row[column] for column in self.key)
 
     def frame(self, rows: list[dict[str, Any]]) -> pl.DataFrame:
-        """Checked rows as columns; a column that an older journal does not know is null."""
-        return pl.DataFrame({column: [row.get(column) for row in rows] for column in self.columns}, schema=self.schema)
+        """Checked rows as columns; one that an older journal does not know is null, or what its default says."""
+        missing = self._defaults.get
+        return pl.DataFrame(
+            {column: [row.get(column, missing(column)) for row in rows] for column in self.columns}, schema=self.schema
+        )
 
     def _broken(self, row: Row, problem: str) -> RowError:
         key = ", ".join(f"{column}={row.get(column)!r}" for column in self.key or self.columns[:2])
@@ -147,7 +153,7 @@ class Tables(dict[str, Table]):
         keys = con.execute("SELECT table_name, comment FROM duckdb_tables() WHERE comment LIKE 'key: %'").fetchall()
         declared = {name: tuple(comment.removeprefix("key: ").split(", ")) for name, comment in keys}
         columns = con.execute(
-            "SELECT c.table_name, c.column_name, c.data_type, c.is_nullable FROM duckdb_columns() c "
+            "SELECT c.table_name, c.column_name, c.data_type, c.is_nullable, c.column_default FROM duckdb_columns() c "
             "JOIN duckdb_tables() t ON t.table_oid = c.table_oid AND t.database_oid = c.database_oid "
             "WHERE NOT t.internal AND t.table_name <> 'migrations' ORDER BY c.table_name, c.column_index"
         ).fetchall()
@@ -161,6 +167,8 @@ class Tables(dict[str, Table]):
             primary = next((tuple(names) for kind, _, names in own if kind == "PRIMARY KEY"), ())
             checks = [expression for kind, expression, _ in own if kind == "CHECK"]
             key = primary or declared.get(name, ())
-            its_columns = [row[1:] for row in columns if row[0] == name]
-            tables[name] = Table(name, its_columns, key, checks, indexed=bool(primary))
+            its_columns = [row[1:4] for row in columns if row[0] == name]
+            given = {row[1]: row[4] for row in columns if row[0] == name}
+            texts = {column: said[1:-1] for column, said in given.items() if said and said[0] == said[-1] == "'"}
+            tables[name] = Table(name, its_columns, key, checks, indexed=bool(primary), defaults=texts)
         return tables

@@ -26,6 +26,8 @@ class ModelSettings(BaseModel):
     provider: str
     max_tokens: int = Field(default=4000, ge=1)
     """The output cap of one call."""
+    takes_tools: bool = Field(default=True, exclude=True)
+    """False: it takes no tools but those that it answers with, and is given none. No part of identity."""
 
     @property
     def model_id(self) -> str:

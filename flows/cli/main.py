@@ -211,6 +211,7 @@ def report(
     baseline: Annotated[
         str | None, typer.Option(help="The configuration to beat; else the study's, else single_agent.")
     ] = None,
+    arm: Annotated[str | None, typer.Option(help="The arm to compare configurations in; else the study's first.")] = None,
     from_: Annotated[Path | None, typer.Option("--from", help="A folder written by `coordeval export`; no ledger.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -228,10 +229,10 @@ def report(
             if study is not None:
                 raise CoordevalError(f"{study!r} beside --from {from_}: the folder holds one study, so name none")
             with restored(from_) as (path, study_id):
-                found = score(path, study_id, policy=policy.value, baseline=baseline)
+                found = score(path, study_id, policy=policy.value, baseline=baseline, arm=arm)
             out = out or from_ / f"report-{policy.value}"
         else:
-            found = score(ledger, chosen(read(ledger), study), policy=policy.value, baseline=baseline)
+            found = score(ledger, chosen(read(ledger), study), policy=policy.value, baseline=baseline, arm=arm)
     if html or md or png or svg:
         from coordeval.analysis.report.exports import Wanted, export
 

@@ -37,6 +37,7 @@ def forecasts(
     market: Annotated[str | None, typer.Option(help="Of one market only: its id, or the start of it.")] = None,
     configuration: Annotated[str | None, typer.Option(help="Of one configuration only.")] = None,
     status: Annotated[str | None, typer.Option(help="answered, failed or open.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Of one arm only.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many to print; 0: all.")] = 50,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
@@ -47,15 +48,27 @@ def forecasts(
     from coordeval.ledger import read
 
     reader = read(ledger)
-    found = forecasts_of(reader, chosen(reader, study), market=market, configuration=configuration, status=status)
+    wanted = {"market": market, "configuration": configuration, "status": status, "arm": arm}
+    found = forecasts_of(reader, chosen(reader, study), **wanted)
     if as_json:
         print_result(found.to_dicts())
         return
     shown = found.head(limit) if limit else found
-    rows = table("id", "market", "configuration", "replicate", "status", "probability", "reason", numbers=(3, 5))
+    several = found["arm"].n_unique() > 1  # of one arm nothing is to be told
+    columns = (
+        "id",
+        "market",
+        *(("arm",) if several else ()),
+        "configuration",
+        "replicate",
+        "status",
+        "probability",
+        "reason",
+    )
+    rows = table(*columns, numbers=(3 + several, 5 + several))
     for row in shown.to_dicts():
         answer = "–" if row["probability"] is None else f"{row['probability']:.4g}"
-        names = (row["forecast_id"][:SHORT], row["market_id"], row["configuration"])
+        names = (row["forecast_id"][:SHORT], row["market_id"], *((row["arm"],) if several else ()), row["configuration"])
         rows.add_row(*names, str(row["replicate"]), row["status"], answer, row["reason"] or "")
     if shown.height:
         console.print(rows)

@@ -12,7 +12,7 @@ from coordeval.agents.messages import Model
 from coordeval.agents.scaffold import Ask
 from coordeval.agents.simulated import SimulatedModel, SimulatedParameters
 from coordeval.configurations import Panel, PanelError
-from coordeval.flows.run.planning import Arm
+from coordeval.flows.run.planning import Planned
 from coordeval.market_data.gate import MarketView
 from coordeval.market_data.simulated import SimulatedWorld
 
@@ -52,7 +52,7 @@ class _Noting:
         return await self.agents.answer(ask)
 
 
-async def questions(arms: Sequence[Arm], most: int) -> dict[str, list[Question]]:
+async def questions(planned: Sequence[Planned], most: int) -> dict[str, list[Question]]:
     """Role -> at most `most` asks, over configurations and markets; what agents are shown was said by the simulator."""
     world = SimulatedWorld(count=MARKETS, seed=SEED)
     prices, documents = world.prices(), world.documents()
@@ -62,20 +62,20 @@ async def questions(arms: Sequence[Arm], most: int) -> dict[str, list[Question]]
         assert market.reference_time is not None
         own = [document for document in documents if document.market_id == market.id]
         view = MarketView(market, market.reference_time, [p for p in prices if p.market_id == market.id], own)
-        for arm in arms:
-            noting = _Noting(agents_of(calm, arm.settings, view, arm.label))
+        for one in planned:
+            noting = _Noting(agents_of(calm, one.settings, view, one.label))
             panel = Panel(
                 question=market.question,
                 market_price=None,
-                elements=arm.configuration.elements,
-                roles=arm.roles,
+                elements=one.configuration.elements,
+                roles=one.roles,
                 answering=noting,
             )
             with suppress(AskFailed, PanelError):  # what was asked until then counts
-                await arm.configuration.forecast(panel)
+                await one.configuration.forecast(panel)
             for ask in noting.asked:
-                if len(found[ask.role]) < most and not _twice(found[ask.role], arm.label, view, ask):
-                    found[ask.role].append(Question(arm.label, ask, view))
+                if len(found[ask.role]) < most and not _twice(found[ask.role], one.label, view, ask):
+                    found[ask.role].append(Question(one.label, ask, view))
     return dict(found)
 
 

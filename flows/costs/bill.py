@@ -26,14 +26,14 @@ from coordeval.ledger import Reader
 
 SPLITS: Final = ("configuration", "role", "round", "tool")
 _CALLS: Final = """
-    WITH own AS (SELECT DISTINCT ON (forecast_id) forecast_id, configuration FROM cells WHERE study_id = $study),
+    WITH own AS (SELECT DISTINCT ON (forecast_id) forecast_id, arm, configuration FROM cells WHERE study_id = $study),
     used AS (
         SELECT forecast_id, ask, turn, string_agg(DISTINCT tool, ' + ' ORDER BY tool) AS tool
         FROM tool_calls SEMI JOIN own USING (forecast_id) GROUP BY ALL
     )
-    SELECT o.configuration, k.role, k.round, coalesce(u.tool, '(an answer)') AS tool, d.served_model, d.model, d.created_at,
-        {batch} AS batch, {searches} AS searches, k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens,
-        k.attributed_micro_usd, k.paid_micro_usd,
+    SELECT o.arm, o.configuration, k.role, k.round, coalesce(u.tool, '(an answer)') AS tool, d.served_model, d.model,
+        d.created_at, {batch} AS batch, {searches} AS searches, k.input_tokens, k.output_tokens, k.cache_read_tokens,
+        k.cache_write_tokens, k.attributed_micro_usd, k.paid_micro_usd,
         k.paid_micro_usd = 0 AND k.attributed_micro_usd > 0 AND d.payer = k.forecast_id AS unpaid
     FROM calls k JOIN own o USING (forecast_id) LEFT JOIN used u USING (forecast_id, ask, turn)
     LEFT JOIN draws d USING (draw_id)
@@ -54,6 +54,7 @@ def bill(reader: Reader, study_id: str, book: PriceBook) -> dict[str, Any]:
     `tool` is what a call's reply asked to use: its dollars are of the turn, for a tool itself costs nothing here.
     """
     calls = priced(reader, study_id, book)
+    several = calls["arm"].n_unique() > 1  # a split into one part says nothing
     stored = reader.books(study_id)
     replies = int(calls["paid_micro_usd"].sum() or 0)
     notes = []
@@ -73,7 +74,7 @@ def bill(reader: Reader, study_id: str, book: PriceBook) -> dict[str, Any]:
     return {
         "study_id": study_id,
         "total": _sums(calls).to_dicts()[0],
-        "by": {part: _sums(calls, part).sort(part).to_dicts() for part in SPLITS},
+        "by": {part: _sums(calls, part).sort(part).to_dicts() for part in (*SPLITS, *(("arm",) if several else ()))},
         "notes": notes,
     }
 

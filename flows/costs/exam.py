@@ -17,9 +17,11 @@ from coordeval.agents.messages import Model, Reply, Request, Slot, content_hash
 from coordeval.agents.pacing import Paced
 from coordeval.agents.providers import Around
 from coordeval.agents.server_tools import WEB_SEARCH
+from coordeval.analysis.base.arms import MAIN
 from coordeval.flows.costs.asks import Question, agents_of, questions
-from coordeval.flows.run.planning import arms
+from coordeval.flows.run.planning import planned
 from coordeval.flows.study.evaluation import data_directory
+from coordeval.flows.study.names import PROBE
 from coordeval.flows.study.study import LoadedStudy
 from coordeval.flows.study.wiring import price_book
 from coordeval.ledger import Ledger, Reader
@@ -76,7 +78,8 @@ def examine(loaded: LoadedStudy, ledger: Path, *, asks: int, max_usd: Decimal | 
 
 async def _examine(loaded: LoadedStudy, ledger: Path, asks: int, max_usd: Decimal | None) -> dict[str, Any]:
     study = loaded.study
-    described = [arm for arm in arms(loaded) if arm.configuration.elements.endpoints]
+    every = [one for one in planned(loaded) if one.configuration.elements.endpoints]
+    described = [one for one in every if one.arm.name in (MAIN, PROBE)]  # the study's own model, in its own setting
     asked = await questions(described, asks)
     around = Around(prices=price_book(study), call_seconds=study.run.call_seconds, data=data_directory(ledger))
     inner = loaded.provider.model(study.model, around)
@@ -93,7 +96,7 @@ async def _examine(loaded: LoadedStudy, ledger: Path, asks: int, max_usd: Decima
         patience=min(120.0, run.patience_minutes * 60),
         tries=2,
     )
-    settings = {arm.label: arm.settings for arm in described}
+    settings = {one.label: one.settings for one in described}
     told: Mapping[str, Any] = {}
     try:
         if hasattr(inner, "told"):

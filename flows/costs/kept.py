@@ -11,7 +11,7 @@ from coordeval.ledger import Ledger, Reader
 
 _LAST: Final = "SELECT quoted_at, content FROM quotes WHERE study_id = ? ORDER BY quoted_at DESC LIMIT 1"
 _CAME: Final = """
-    SELECT c.configuration, k.role, count(*) AS calls,
+    SELECT c.arm, c.configuration, k.role, count(*) AS calls,
         sum(k.input_tokens + k.cache_read_tokens + k.cache_write_tokens)::BIGINT AS input_tokens,
         sum(k.output_tokens)::BIGINT AS output_tokens,
         CASE WHEN count(*) = count(k.attributed_micro_usd) THEN sum(k.attributed_micro_usd) / 1e6 END AS usd

@@ -10,12 +10,15 @@ import polars as pl
 
 from coordeval.agents.prices import utc_today
 from coordeval.agents.server_tools import MOST_SEARCHES, WEB_SEARCH
+from coordeval.analysis.base.arms import MAIN
 from coordeval.flows.costs.ahead import on_made_up_markets, picks
 from coordeval.flows.costs.amounts import LEVEL, Amount, predicted, together
 from coordeval.flows.costs.counting import counted
 from coordeval.flows.costs.rehearsal import Rehearsed, rehearsed
 from coordeval.flows.costs.sample import Sample, sample_of
 from coordeval.flows.costs.worth import Rates, worth
+from coordeval.flows.study.arms import Arm
+from coordeval.flows.study.evaluation import Cell
 from coordeval.flows.study.study import LoadedStudy
 from coordeval.flows.study.wiring import price_book
 
@@ -28,6 +31,7 @@ MEASURES: Final = ("calls", "input_tokens", "output_tokens", "usd")
 class Part:
     """What one role of one configuration takes, all of it charged to it (attributed), in the way that the study is set."""
 
+    arm: str
     configuration: str
     role: str
     calls: Amount
@@ -36,7 +40,7 @@ class Part:
     usd: Amount
 
     def as_json(self) -> dict[str, Any]:
-        row = {"configuration": self.configuration, "role": self.role}
+        row = {"arm": self.arm, "configuration": self.configuration, "role": self.role}
         return row | {name: getattr(self, name).as_json() for name in MEASURES}
 
 
@@ -134,10 +138,16 @@ def quote(
 def quoted(rehearsal: Rehearsed, sample: Sample, at_prices_of: str | None = None) -> Quote:
     loaded = rehearsal.evaluation.loaded
     study = loaded.study
-    model = at_prices_of or study.model_name
-    rates = Rates(book=price_book(study), model=model, on=utc_today(), tools=study.agents.tools)
+    model = at_prices_of or loaded.model_names
     own = loaded.money == "simulated" and at_prices_of is None
-    calls = worth(sample.calls, rates)
+    of_arms = {arm.name: _rates(arm, at_prices_of) for arm in loaded.arms}
+    rates = of_arms[loaded.arms[0].name]
+    calls = sample.calls
+    if len(of_arms) == 1 or not calls.height:
+        calls = worth(calls, rates)
+    else:
+        calls = pl.concat([worth(calls.filter(arm=name), of_arms[name]) for name in calls["arm"].unique().sort()])
+    calls = calls.with_columns(which=pl.concat_str("arm", "configuration", separator=_APART))
     if own:  # the simulator has a price of its own, which nobody pays
         calls = calls.with_columns(**{way: pl.col("attributed_micro_usd") for way in ("plain", "cached", "batch")})
     guessed = sample.kind == "simulated" and loaded.money == "paid"
@@ -146,24 +156,33 @@ def quoted(rehearsal: Rehearsed, sample: Sample, at_prices_of: str | None = None
     frames = _Frames(calls)
     paid = {name: widen(together([frames.paid(name, p, k) for p, k in patterns.items()])) for name in _PAID}
     naive = widen(together([frames.attributed("plain", p, k) for p, k in patterns.items()])).scaled(1e-6)
-    labels = [label for label in loaded.configurations if label in frames.labels]
-    open_cells = Counter(cell.label for cell in rehearsal.open)
-    markets = {label: len({c.view.market.id for c in rehearsal.open if c.label == label}) for label in labels}
+    whole = [(arm.name, label) for arm in loaded.compared for label in arm.configurations]
+    wanted = [which for which in whole if _APART.join(which) in frames.labels]
+    open_cells = Counter(map(_which, rehearsal.open))
+    seen: dict[str, set[str]] = defaultdict(set)
+    for cell in rehearsal.open:
+        seen[_which(cell)].add(cell.view.market.id)
     run = study.run
     caching = bool(getattr(study.model, "prompt_cache", loaded.money != "paid"))
     way = "batch" if run.batch else "cached" if caching else "plain"
-    parts = [part for label in labels for part in frames.parts(label, open_cells[label], markets[label], widen, way)]
+    parts = [
+        part
+        for arm, label in wanted
+        for which in (_APART.join((arm, label)),)
+        for part in frames.parts(arm, label, open_cells[which], len(seen[which]), widen, way)
+    ]
     busy = paid["seconds"].scaled(1 / run.concurrent_calls)
     if run.requests_per_minute is not None:
         slow = paid["calls"].scaled(60 / run.requests_per_minute)
         busy = slow if (slow.mean or 0) > (busy.mean or 0) else busy
     notes = []
-    if not own and not rates.known:
-        notes.append(f"the price of {model} is not known, so dollars are null; give it under [prices.{model!r}]")
+    for unknown in dict.fromkeys(one.model for one in of_arms.values() if not own and not one.known):
+        notes.append(f"the price of {unknown} is not known, so dollars are null; give it under [prices.{unknown!r}]")
     if guessed:
         notes.append(
-            f"no call of {study.model_name} by these configurations is stored, so the simulator's stand for them: intervals "
-            f"run from a third to {GUESS:g} times, which is a guess; --pilot 3 asks about the first three markets and tells"
+            f"no call of {loaded.model_names} by these configurations is stored, so the simulator's stand for them: "
+            f"intervals run from a third to {GUESS:g} times, which is a guess; --pilot 3 asks about the first three markets "
+            "and tells"
         )
     if guessed and WEB_SEARCH in study.agents.tools:
         notes.append(f"searches of the provider are not in it: a call makes up to {MOST_SEARCHES}, at a price of their own")
@@ -177,7 +196,7 @@ def quoted(rehearsal: Rehearsed, sample: Sample, at_prices_of: str | None = None
         study=study.name,
         study_id=loaded.id,
         money=loaded.money,
-        model=study.model_name,
+        model=loaded.model_names,
         priced_as="the simulator's own prices, which nobody pays" if own else model,
         priced_on=rates.on.isoformat(),
         source=sample.source,
@@ -203,14 +222,24 @@ def quoted(rehearsal: Rehearsed, sample: Sample, at_prices_of: str | None = None
 
 _PAID: Final = ("calls", "total", "output_tokens", "seconds", "plain", "cached", "batch")
 Pattern = tuple[frozenset[str], frozenset[str]]
-"""(configurations that are open, those that are made) of one market in one replicate."""
+"""(configurations in their arms that are open, those that are made) of one market in one replicate."""
+_APART: Final = "\x1f"
+
+
+def _which(cell: Cell) -> str:
+    return f"{cell.arm}{_APART}{cell.label}"
+
+
+def _rates(arm: Arm, at_prices_of: str | None) -> Rates:
+    study = arm.study
+    return Rates(book=price_book(study), model=at_prices_of or study.model_name, on=utc_today(), tools=study.agents.tools)
 
 
 def _patterns(rehearsal: Rehearsed) -> dict[Pattern, tuple[int, int]]:
     """Each pattern -> (how many market-replicates have it, of how many markets)."""
     units: dict[tuple[str, int], tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     for cell in rehearsal.cells:
-        units[cell.view.market.id, cell.replicate][cell.forecast_id in rehearsal.made].add(cell.label)
+        units[cell.view.market.id, cell.replicate][cell.forecast_id in rehearsal.made].add(_which(cell))
     counts: Counter[Pattern] = Counter()
     markets: dict[Pattern, set[str]] = defaultdict(set)
     for (market, _), (still, made) in units.items():
@@ -226,7 +255,7 @@ class _Frames:
 
     def __init__(self, calls: pl.DataFrame) -> None:
         self._calls = calls.with_columns(calls=pl.lit(1))
-        self.labels = set(calls["configuration"].unique())
+        self.labels = set(calls["which"].unique())
         self._replicates = calls.group_by("market_id").agg(pl.col("replicate").n_unique())
 
     @property
@@ -240,20 +269,23 @@ class _Frames:
     def paid(self, name: str, pattern: Pattern, units: tuple[int, int]) -> Amount:
         """Of the open configurations, each draw once, without those that made ones have drawn."""
         still, made = pattern
-        own = self._calls.filter(pl.col("configuration").is_in(list(still)))
+        own = self._calls.filter(pl.col("which").is_in(list(still)))
         key = ["market_id", "replicate", "draw_id"]
-        others = self._calls.filter(pl.col("configuration").is_in(list(made))).select(key).unique()
+        others = self._calls.filter(pl.col("which").is_in(list(made))).select(key).unique()
         return self._per_market(name, own.unique(key).join(others, on=key, how="anti"), units)
 
     def attributed(self, name: str, pattern: Pattern, units: tuple[int, int]) -> Amount:
-        return self._per_market(name, self._calls.filter(pl.col("configuration").is_in(list(pattern[0]))), units)
+        return self._per_market(name, self._calls.filter(pl.col("which").is_in(list(pattern[0]))), units)
 
-    def parts(self, label: str, cells: int, markets: int, widen: Callable[[Amount], Amount], way: str) -> Iterable[Part]:
-        own = self._calls.filter(pl.col("configuration") == label)
+    def parts(
+        self, arm: str, label: str, cells: int, markets: int, widen: Callable[[Amount], Amount], way: str
+    ) -> Iterable[Part]:
+        own = self._calls.filter(arm=arm, configuration=label)
         for role in own["role"].unique(maintain_order=True).sort():
             of_role = own.filter(pl.col("role") == role)
             each = {name: widen(self._per_market(name, of_role, (cells, markets))) for name in _PAID}
             yield Part(
+                arm=arm,
                 configuration=label,
                 role=role,
                 calls=each["calls"],
@@ -274,12 +306,13 @@ class _Frames:
 
 def actual(parts: Sequence[Mapping[str, Any]], made: pl.DataFrame) -> list[dict[str, Any]]:
     """Each part of a stored quote beside what `made` (calls by configuration and role) came to, and how far off it was."""
-    rows = {(row["configuration"], row["role"]): row for row in made.to_dicts()}
+    rows = {(row["arm"], row["configuration"], row["role"]): row for row in made.to_dicts()}
     beside = []
     for part in parts:
-        row = rows.get((part["configuration"], part["role"]), dict.fromkeys(MEASURES, 0))
+        row = rows.get((part.get("arm", MAIN), part["configuration"], part["role"]), dict.fromkeys(MEASURES, 0))
         beside.append(
             {
+                "arm": part.get("arm", MAIN),
                 "configuration": part["configuration"],
                 "role": part["role"],
                 **{

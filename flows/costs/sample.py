@@ -12,11 +12,12 @@ from typing import Any, Final, Literal
 import orjson
 import polars as pl
 
+from coordeval.agents.providers.base import ModelSettings
 from coordeval.agents.providers.simulated import SimulatedModelSection
 from coordeval.agents.server_tools import SERVER_TOOLS
 from coordeval.flows.costs.rehearsal import Rehearsed
 from coordeval.flows.costs.searches import searches_of
-from coordeval.flows.run.planning import Arm, arms, cell_of, cell_row, study_row, view_row
+from coordeval.flows.run.planning import Planned, cell_of, cell_row, planned, study_row, view_row
 from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import Evaluation
 from coordeval.flows.study.sections import BudgetSection
@@ -37,7 +38,7 @@ COUNTED: Final = 12
 Kind = Literal["stored", "simulated"]
 _CALLS = """
     WITH picked AS (SELECT DISTINCT market_id FROM cells WHERE study_id = $study ORDER BY hash(market_id) LIMIT $most)
-    SELECT c.market_id, c.replicate, c.configuration, k.forecast_id, k.ask, k.turn, k.role, k.round, k.draw_id,
+    SELECT c.market_id, c.replicate, c.arm, c.configuration, k.forecast_id, k.ask, k.turn, k.role, k.round, k.draw_id,
         k.input_tokens, k.output_tokens, k.cache_read_tokens, k.cache_write_tokens, k.seconds, k.attributed_micro_usd,
         {searches} AS searches
     FROM (FROM cells WHERE study_id = $study) c SEMI JOIN picked USING (market_id) JOIN calls k USING (forecast_id)
@@ -48,9 +49,9 @@ _REQUESTS = """
     FROM draws d JOIN calls k USING (draw_id) GROUP BY d.request ORDER BY hash(d.request) LIMIT ?
 """
 _CELLS = """
-    SELECT configuration, any_value(identity) AS identity, count(DISTINCT market_id) AS markets
+    SELECT arm, configuration, any_value(identity) AS identity, count(DISTINCT market_id) AS markets
     FROM cells JOIN (SELECT forecast_id FROM forecasts WHERE model_calls > 0) USING (forecast_id)
-    WHERE study_id = ? GROUP BY configuration
+    WHERE study_id = ? GROUP BY arm, configuration
 """
 _STUDIES = """
     SELECT study_id, name FROM studies WHERE model = ? AND locked_at IS NOT NULL ORDER BY study_id = ? DESC, locked_at DESC
@@ -77,39 +78,41 @@ def sample_of(rehearsal: Rehearsed) -> Sample:
 
 
 def _stored(reader: Reader, loaded: LoadedStudy) -> Sample | None:
-    wanted = {arm.label: arm for arm in arms(loaded) if arm.configuration.elements.endpoints}
-    for study_id, name in reader.query(_STUDIES, [loaded.study.model_name, loaded.id]).iter_rows():
-        rows = reader.query(_CELLS, [study_id]).to_dicts()
-        alike = {row["configuration"]: row["markets"] for row in rows if _alike(wanted.get(row["configuration"]), row)}
+    wanted = {(one.arm.name, one.label): one for one in planned(loaded) if one.configuration.elements.endpoints}
+    for study_id, name in reader.query(_STUDIES, [loaded.model_names, loaded.id]).iter_rows():
+        rows = {(row["arm"], row["configuration"]): row for row in reader.query(_CELLS, [study_id]).to_dicts()}
+        alike = {which: row["markets"] for which, row in rows.items() if _alike(wanted.get(which), row)}
         if alike.keys() >= wanted.keys() and min(alike.values(), default=0) >= ENOUGH:
             query = _CALLS.format(searches=searches_of(loaded.study.agents.tools))
-            calls = reader.query(query, {"study": study_id, "most": MOST}).filter(
-                pl.col("configuration").is_in(list(wanted))
-            )
+            own = pl.DataFrame(list(wanted), schema=["arm", "configuration"], orient="row")
+            calls = reader.query(query, {"study": study_id, "most": MOST})
+            calls = calls.join(own, on=["arm", "configuration"], how="semi", maintain_order="left")
             markets = calls["market_id"].n_unique()
             which = "this study" if study_id == loaded.id else f"the study {name} ({study_id[:8]})"
             return Sample(calls=calls, markets=markets, kind="stored", source=f"calls of {which} on {markets} markets")
     return None
 
 
-def _alike(arm: Arm | None, row: Mapping[str, Any]) -> bool:
-    """Whether a stored cell was asked as this arm would be: the same configuration, tools, turns and caps."""
-    if arm is None:
+def _alike(one: Planned | None, row: Mapping[str, Any]) -> bool:
+    """Whether a stored cell was asked as this one would be: the same configuration, tools, turns and caps."""
+    if one is None:
         return False
     identity = orjson.loads(row["identity"])
-    now = orjson.loads(orjson.dumps([dict(arm.declared), dict(arm.fixed)]))
+    now = orjson.loads(orjson.dumps([dict(one.declared), dict(one.fixed)]))
     return bool([identity["configuration"], identity["settings"]] == now)
 
 
 async def _simulated(rehearsal: Rehearsed) -> Sample:
     loaded, own = rehearsal.evaluation.loaded, rehearsal.evaluation
-    section = loaded.study.model
-    if not isinstance(section, SimulatedModelSection):
-        section = SimulatedModelSection(provider="simulated", max_tokens=section.max_tokens)
-    tools = tuple(tool for tool in loaded.study.agents.tools if tool not in SERVER_TOOLS)
+    tools = _without_server(loaded.study.agents.tools)
     study = loaded.study.model_copy(
         update={
-            "model": section,
+            "model": _simulated_like(loaded.study.model),
+            "models": {name: _simulated_like(section) for name, section in loaded.study.models.items()},
+            "arms": tuple(
+                arm.model_copy(update={"sampling": None, "tools": None if arm.tools is None else _without_server(arm.tools)})
+                for arm in loaded.study.arms
+            ),
             "agents": loaded.study.agents.model_copy(update={"tools": tools}),
             "budget_usd": None,
             "budget": BudgetSection(),
@@ -122,11 +125,11 @@ async def _simulated(rehearsal: Rehearsed) -> Sample:
     path = own.path.with_name("simulated.duckdb")
     with Ledger.open(path, purpose="a rehearsal") as ledger:
         evaluation = Evaluation.start(simulated, path, ledger, build_model(simulated, own.data, ledger, own.flight))
-        described = [arm for arm in arms(simulated) if arm.configuration.elements.endpoints]
+        asking = [one for one in planned(simulated) if one.configuration.elements.endpoints]
         cells = [
-            cell_of(evaluation, arm, view, replicate)
+            cell_of(evaluation, one, view, replicate)
             for view in views
-            for arm in described
+            for one in asking
             for replicate in range(study.replicates)
         ]
         ledger.write_all(
@@ -147,6 +150,17 @@ def calls_of(reader: Reader, study_id: str, tools: Sequence[str] = ()) -> tuple[
     """(the calls of a simulated study, some of its requests with their tokens)."""
     calls = reader.query(_CALLS.format(searches=searches_of(tools)), {"study": study_id, "most": MOST})
     return calls, tuple(reader.query(_REQUESTS, [COUNTED]).rows())
+
+
+def _without_server(tools: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(tool for tool in tools if tool not in SERVER_TOOLS)
+
+
+def _simulated_like(section: ModelSettings) -> SimulatedModelSection:
+    """The simulator in the place of a model, with its output cap."""
+    if isinstance(section, SimulatedModelSection):
+        return section
+    return SimulatedModelSection(provider="simulated", max_tokens=section.max_tokens)
 
 
 def _spread(views: Sequence[Any]) -> list[Any]:

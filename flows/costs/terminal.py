@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.numerals import counted, usd
 from coordeval.flows.costs.amounts import LEVEL
+from coordeval.flows.study.names import PROBE
 from coordeval.flows.terminal import table
 
 _MONEY = {"simulated": "simulated dollars, which nobody pays", "not paid": "replies are replayed, so nothing is paid"}
@@ -27,7 +29,7 @@ def print_quote(quote: Mapping[str, Any], console: Console) -> None:
         rows = table("configuration", "role", "calls", "tokens in", "tokens out", "USD charged to it", numbers=(2, 3, 4, 5))
         for part in quote["parts"]:
             counts = [_count(part[name]) for name in ("calls", "input_tokens", "output_tokens")]
-            rows.add_row(part["configuration"], part["role"], *counts, dollars(part["usd"]))
+            rows.add_row(in_arm(part), part["role"], *counts, dollars(part["usd"]))
         console.print(rows)
         sums = table("all together", "USD", "of the first", numbers=(1, 2))
         first = quote["naive"]["mean"]
@@ -53,13 +55,19 @@ def print_quote(quote: Mapping[str, Any], console: Console) -> None:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
 
 
+def in_arm(row: Mapping[str, Any]) -> str:
+    """The configuration, and its arm where that is another than the study's own."""
+    arm = row.get("arm", MAIN)
+    return str(row["configuration"]) + ("" if arm in (MAIN, PROBE) else f" ({arm})")
+
+
 def print_beside(found: Mapping[str, Any], console: Console) -> None:
     """A stored quote beside what its run came to."""
     console.print(f"quoted {found['quoted_at']} (UTC), by {found['source']}; beside it what came:", soft_wrap=True)
     rows = table("configuration", "role", "calls", "came", "USD quoted", "came", "off", numbers=(2, 3, 4, 5, 6))
     for part in found["parts"]:
         rows.add_row(
-            part["configuration"],
+            in_arm(part),
             part["role"],
             _count(part["calls"]),
             f"{part['calls']['actual']:,}",
@@ -159,7 +167,7 @@ def print_would_ask(found: Mapping[str, Any], console: Console, most: int = 40) 
     if cells:
         rows = table("market", "configuration", "replicate", "id", "why", numbers=(2,))
         for cell in cells[:most]:
-            names = (cell["market"], cell["configuration"], str(cell["replicate"]), cell["forecast_id"][:8])
+            names = (cell["market"], in_arm(cell), str(cell["replicate"]), cell["forecast_id"][:8])
             rows.add_row(*names, cell["why"])
         console.print(rows)
     if len(cells) > most:
@@ -168,7 +176,7 @@ def print_would_ask(found: Mapping[str, Any], console: Console, most: int = 40) 
 
 def print_explained(found: Mapping[str, Any], console: Console) -> None:
     """`found`: as `coordeval.flows.costs.why.explain` makes it."""
-    where = f"market {found['market_id']}, {found['configuration']}, replicate {found['replicate']}"
+    where = f"market {found['market_id']}, {in_arm(found)}, replicate {found['replicate']}"
     status = found["status"] or "open"
     console.print(f"{found['forecast_id'][:12]}: {where}; {status}; in {', '.join(found['studies'])}", soft_wrap=True)
     if not found["others"]:

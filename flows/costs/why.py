@@ -17,7 +17,7 @@ _BEFORE: Final = """
         SELECT study_id FROM studies WHERE (study_id = $id OR name = $name) AND locked_at IS NOT NULL
         ORDER BY study_id = $id DESC, locked_at DESC LIMIT 1
     )
-    SELECT c.market_id, c.configuration, c.replicate, c.forecast_id, c.identity, f.status, f.reason
+    SELECT c.market_id, c.arm, c.configuration, c.replicate, c.forecast_id, c.identity, f.status, f.reason
     FROM (FROM cells SEMI JOIN last USING (study_id)) c LEFT JOIN forecasts f USING (forecast_id)
 """
 _FAILED: Final = """
@@ -34,24 +34,25 @@ _CELL: Final = """
 def would_ask(loaded: LoadedStudy, ledger: Path) -> dict[str, Any]:
     """The cells that a run would make now, each with the reason; asks nothing and writes nothing.
 
-    `cells` holds market, configuration, replicate, forecast_id and `why`; baselines that ask no model are left out. `why`
-    starts with "never asked", "failed", "left open" or "asked before", and then says with what.
+    `cells` holds market, arm, configuration, replicate, forecast_id and `why`; baselines that ask no model are left out.
+    `why` starts with "never asked", "failed", "left open" or "asked before", and then says with what.
     """
     with rehearsed(loaded, ledger) as rehearsal:
         wanted = [cell for cell in rehearsal.open if cell.configuration.elements.endpoints]
-        before: dict[tuple[str, str, int], dict[str, Any]] = {}
+        before: dict[tuple[str, str, str, int], dict[str, Any]] = {}
         failed: dict[str, str] = {}
         if (stored := rehearsal.stored) is not None:
             rows = stored.query(_BEFORE, {"id": loaded.id, "name": loaded.study.name}).to_dicts()
-            before = {(row["market_id"], row["configuration"], row["replicate"]): row for row in rows}
+            before = {(row["market_id"], row["arm"], row["configuration"], row["replicate"]): row for row in rows}
             failed = dict(stored.query(_FAILED, [[cell.forecast_id for cell in wanted]]).iter_rows())
         cells = [
             {
                 "market": cell.view.market.id,
+                "arm": cell.arm,
                 "configuration": cell.label,
                 "replicate": cell.replicate,
                 "forecast_id": cell.forecast_id,
-                "why": _why(cell, before.get((cell.view.market.id, cell.label, cell.replicate)), failed),
+                "why": _why(cell, before.get((cell.view.market.id, cell.arm, cell.label, cell.replicate)), failed),
             }
             for cell in wanted
         ]
@@ -101,9 +102,9 @@ def explain(reader: Reader, forecast: str) -> dict[str, Any]:
     if len(ids) > 1:
         raise CoordevalError(f"{len(ids)} forecasts' ids begin with {forecast!r}: {', '.join(i[:12] for i in ids[:4])} ...")
     own = rows[0]
-    key = [own["market_id"], own["configuration"], own["replicate"], own["forecast_id"]]
+    key = [own["market_id"], own["arm"], own["configuration"], own["replicate"], own["forecast_id"]]
     others = reader.query(
-        f"{_CELL} WHERE c.market_id = ? AND c.configuration = ? AND c.replicate = ? AND c.forecast_id <> ? "
+        f"{_CELL} WHERE c.market_id = ? AND c.arm = ? AND c.configuration = ? AND c.replicate = ? AND c.forecast_id <> ? "
         "ORDER BY f.created_at NULLS LAST, s.name",
         key,
     ).to_dicts()
@@ -127,5 +128,15 @@ def explain(reader: Reader, forecast: str) -> dict[str, Any]:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    names = ("forecast_id", "market_id", "configuration", "replicate", "status", "probability", "reason", "created_at")
+    names = (
+        "forecast_id",
+        "market_id",
+        "arm",
+        "configuration",
+        "replicate",
+        "status",
+        "probability",
+        "reason",
+        "created_at",
+    )
     return {name: row[name] for name in (*names, "model_calls", "attributed_micro_usd", "paid_micro_usd")}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from coordeval.agents.cell import AskFailed, BoundReached, CellAgents
 from coordeval.agents.messages import Model
+from coordeval.analysis.base.arms import MAIN
 from coordeval.configurations import Estimate, Panel, PanelError
 from coordeval.configurations.acts import Act
 from coordeval.configurations.isolation import Isolated
@@ -131,7 +132,8 @@ async def run_cell(evaluation: Making, cell: Cell, model: Model) -> CellRows:
         configuration=cell.label,
         replicate=cell.replicate,
     )
-    name = f"{cell.label}, market {cell.view.market.id}, replicate {cell.replicate + 1}"
+    arm = "" if cell.arm == MAIN else f" in the arm {cell.arm!r}"
+    name = f"{cell.label}{arm}, market {cell.view.market.id}, replicate {cell.replicate + 1}"
     custody = Custody(agents, settings.bounds, guard.Owner(name))
     sitting: Sitting = (cell.sits or _Forecasting)(cell, custody)
     returned, raised = await custody.conduct(sitting.run)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.numerals import counted
 from coordeval.flows.run.reasons import Reasons
+from coordeval.flows.study.names import PROBE
 from coordeval.ledger import Reader
 
 Status = Literal["complete", "incomplete", "unanswered", "stopped", "error"]
@@ -114,7 +116,7 @@ def cells_of(
     answered, failed = Counter[str](), Counter[str]()
     why_open, why_failed = Reasons(), Reasons()
     for row in rows:
-        name, count = row["configuration"], row["cells"]
+        name, count = _name(row), row["cells"]
         if row["status"] == "answered":
             answered[name] += count
         elif row["status"] == "failed" and not row["retryable"]:
@@ -124,7 +126,8 @@ def cells_of(
             why_open.add(row["reason"] or not_asked, count)
     total = sum(row["cells"] for row in rows)
     open_ = sum(why_open.counts.values())
-    asked = {row["configuration"] for row in rows} & set(asking)
+    asks = set(asking)
+    asked = {_name(row) for row in rows if row["configuration"] in asks}
     return Cells(
         planned=total,
         answered=answered.total(),
@@ -137,8 +140,13 @@ def cells_of(
     )
 
 
+def _name(row: Mapping[str, Any]) -> str:
+    """The configuration, and the arm where it is not the study's own or the probe's."""
+    return str(row["configuration"]) + (f" in the arm {row['arm']!r}" if row["arm"] not in (MAIN, PROBE) else "")
+
+
 _CELLS = """
-    SELECT c.configuration, f.status, f.retryable, f.reason, count(*) AS cells
+    SELECT c.arm, c.configuration, f.status, f.retryable, f.reason, count(*) AS cells
     FROM cells c LEFT JOIN forecasts f USING (forecast_id)
     WHERE c.study_id = $study AND ($markets IS NULL OR list_contains($markets::VARCHAR[], c.market_id))
     GROUP BY ALL ORDER BY cells DESC, f.reason

@@ -37,13 +37,29 @@ async def gather(
 ) -> int:
     """Search what was not searched yet; returns how many searches were made. Each market's documents are stored at once.
 
-    Raises CoordevalError where a provider could not be asked to the end: then no agent is asked, since some configurations'
-    evidence would be thinner than the study says. What was found stays; run again, it goes on. `say` is told now and then
-    how far it is (default: the terminal's second stream).
+    An arm with evidence of its own has searches of its own. Raises CoordevalError where a provider could not be asked to the
+    end: then no agent is asked, since some configurations' evidence would be thinner than the study says. What was found
+    stays; run again, it goes on. `say` is told now and then how far it is (default: the terminal's second stream).
     """
-    section = evaluation.loaded.study.evidence
-    if not section.providers:
-        return 0
+    sections = dict.fromkeys(arm.study.evidence for arm in evaluation.loaded.arms)
+    found = [
+        await _searched_for(evaluation, section, market_ids, transport, patience, on_market, say)
+        for section in sections
+        if section.providers
+    ]
+    return sum(found)
+
+
+async def _searched_for(
+    evaluation: Evaluation,
+    section: EvidenceSection,
+    market_ids: Sequence[str],
+    transport: Transport | None,
+    patience: Patience | None,
+    on_market: Callable[[int, int], None],
+    say: Callable[[str], object] | None,
+) -> int:
+    """What one section of evidence asks for; arms may have others."""
     times = as_of_times(evaluation.loaded, evaluation.reader, market_ids)
     made, problems, done = 0, [], 0
     names = ", ".join(section.providers)

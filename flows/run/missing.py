@@ -29,7 +29,7 @@ def missing(reader: Reader, study_id: str) -> Missing | None:
         """
         SELECT count(*) FILTER (f.status IS NULL OR (f.status = 'failed' AND f.retryable)) AS open,
             avg(f.paid_micro_usd) FILTER (f.status = 'answered') AS mean
-        FROM cells c LEFT JOIN forecasts f USING (forecast_id) WHERE c.study_id = $study GROUP BY c.configuration
+        FROM cells c LEFT JOIN forecasts f USING (forecast_id) WHERE c.study_id = $study GROUP BY c.arm, c.configuration
         """,
         {"study": study_id},
     ).to_dicts()

@@ -10,11 +10,13 @@ import orjson
 from coordeval.agents.cell import Settings
 from coordeval.agents.messages import content_hash
 from coordeval.configurations import Configuration
+from coordeval.flows.study.arms import Arm
 from coordeval.flows.study.as_of import moment, plain
 from coordeval.flows.study.evaluation import Cell, Evaluation, Plan
 from coordeval.flows.study.identity import asked_again
 from coordeval.flows.study.schemes import FORECAST
-from coordeval.flows.study.study import PROBE, LoadedStudy
+from coordeval.flows.study.sections import EvidenceSection
+from coordeval.flows.study.study import LoadedStudy
 from coordeval.flows.study.wiring import build_source
 from coordeval.ledger import Reader, row_of
 from coordeval.ledger.information import known_markets, picked_times, resolution_times, stored_markets
@@ -75,14 +77,14 @@ def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
     Raises DataError for a market without an outcome or an as-of time that is not before resolution; a prospective study has
     no outcomes yet. It reads that there is an outcome and when, never which.
     """
-    views, cells = cells_of_study(evaluation, market_ids)
+    _, cells = cells_of_study(evaluation, market_ids)
     chunks = chunked(evaluation, cells)
     note = asked_again(evaluation.reader, evaluation.loaded, [cell for chunk in chunks for cell in chunk])
     evaluation.ledger.write_all(
         {
             "studies": [study_row(evaluation)],
             "runs": [evaluation.run_row("running")],
-            "views": [view_row(view) for view in views],
+            "views": [view_row(view) for view in {cell.view.fingerprint: cell.view for cell in cells}.values()],
             "cells": [cell_row(evaluation.loaded.id, cell) for cell in cells],
         }
     )
@@ -90,29 +92,38 @@ def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
 
 
 def cells_of_study(evaluation: Evaluation, market_ids: Sequence[str]) -> tuple[list[MarketView], list[Cell]]:
-    """Every market as it can be seen, and every cell of the study, with nothing stored. Raises as `plan` does."""
+    """Every market as it can be seen in the first arm, and every cell of the study, with nothing stored.
+
+    Raises as `plan` does.
+    """
+    sections = dict.fromkeys(arm.study.evidence for arm in evaluation.loaded.arms)
     with evaluation.reader.moment() as reader:  # one opening for all that is read, and all of it of one state
         stored = stored_markets(reader, market_ids)
         times = as_of_times(evaluation.loaded, reader, market_ids)
-        foreign = _foreign_evidence(evaluation.loaded, reader, times)
+        foreign = {section: _foreign_evidence(section, reader, times) for section in sections}
         resolved = resolution_times(reader, market_ids)
     hours = evaluation.loaded.max_price_age_hours
     limit = None if hours is None else timedelta(hours=hours)
-    views = []
+    undated = evaluation.loaded.undated_text
+    views: dict[EvidenceSection, list[MarketView]] = {section: [] for section in sections}
     for s in stored:
-        own = [document for document in s.documents if document.id not in foreign]
-        undated = evaluation.loaded.undated_text
-        at = times[s.market.id]
-        views.append(MarketView(s.market, at, s.prices, own, max_price_age=limit, undated_text=undated))
+        seen: dict[tuple[str, ...], MarketView] = {}  # arms that find the same documents have one view
+        for section in sections:
+            own = [document for document in s.documents if document.id not in foreign[section]]
+            ids = tuple(document.id for document in own)
+            if ids not in seen:
+                at = times[s.market.id]
+                seen[ids] = MarketView(s.market, at, s.prices, own, max_price_age=limit, undated_text=undated)
+            views[section].append(seen[ids])
+    first = views[evaluation.loaded.study.evidence]
     if not evaluation.loaded.study.prospective:
-        _check_resolutions(resolved, views)
+        _check_resolutions(resolved, first)
     evaluation.made_up = any(s.market.simulated for s in stored)
-    return views, _cells(evaluation, views)
+    return first, _cells(evaluation, views)
 
 
-def _foreign_evidence(loaded: LoadedStudy, reader: Reader, times: Mapping[str, datetime]) -> set[str]:
-    """Documents that only searches of other studies found: what a study shows is what its own file asks for."""
-    section = loaded.study.evidence
+def _foreign_evidence(section: EvidenceSection, reader: Reader, times: Mapping[str, datetime]) -> set[str]:
+    """Documents that only other searches found: what an arm of a study shows is what its own section asks for."""
     own: set[str] = set()
     others: set[str] = set()
     searches = reader.query(
@@ -129,9 +140,10 @@ def _foreign_evidence(loaded: LoadedStudy, reader: Reader, times: Mapping[str, d
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """A configuration of a study with what its cells' identities hold of it."""
+class Planned:
+    """A configuration in an arm of a study, with what its cells' identities hold of the two."""
 
+    arm: Arm
     label: str
     configuration: Configuration
     settings: Settings
@@ -140,51 +152,67 @@ class Arm:
     fixed: Mapping[str, Any]
 
 
-def arms(loaded: LoadedStudy) -> list[Arm]:
-    """The study's configurations in its order, and the probe."""
-    found = [(label, configuration, loaded.study.settings()) for label, configuration in loaded.configurations.items()]
-    if loaded.study.agents.memorisation_probe:
-        found.append((PROBE, loaded.registry.create("single_agent", {}), loaded.study.probe_settings()))
-    return [Arm(*one, one[1].roles(), dict(one[1].identity()), one[2].identity()) for one in found]
+def planned(loaded: LoadedStudy) -> list[Planned]:
+    """The configurations of each arm in the study's order, the probe last."""
+    found, described = [], dict[int, tuple[Mapping[str, str], Mapping[str, Any]]]()
+    for arm in loaded.arms:
+        settings = arm.study.settings()
+        fixed = settings.identity()
+        for label, one in arm.configurations.items():
+            if id(one) not in described:
+                described[id(one)] = one.roles(), dict(one.identity())
+            found.append(Planned(arm, label, one, settings, *described[id(one)], fixed))
+    return found
 
 
-def cell_of(evaluation: Evaluation, arm: Arm, view: MarketView, replicate: int) -> Cell:
+def cell_of(evaluation: Evaluation, one: Planned, view: MarketView, replicate: int) -> Cell:
     """The cell with its identity: the hash of all that could change its forecast."""
     loaded = evaluation.loaded
     market: dict[str, Any] = {"id": view.market.id, "as_of": view.as_of.isoformat(), "view": view.fingerprint}
     if view.max_price_age is not None:  # a certificate makes the view again, and needs it for that
         market["max_price_age_seconds"] = view.max_price_age.total_seconds()
     identity = {
-        "model": {**evaluation.model.identity, "draws": "by_configuration" if loaded.recorded else "common"},
-        "settings": arm.fixed,
+        "model": {
+            **evaluation.model_of(one.arm.model).identity,
+            "draws": "by_configuration" if loaded.recorded else "common",
+        },
+        "settings": one.fixed,
         "market": market,
-        "configuration": arm.declared,
+        "configuration": one.declared,
         "replicate": replicate,
     }
     if loaded.recorded:  # what was recorded for one label is not what was recorded for another
-        identity["label"] = arm.label
+        identity["label"] = one.label
     forecast_id = content_hash(FORECAST, identity)
-    return Cell(view, arm.label, arm.configuration, arm.roles, arm.settings, replicate, forecast_id, identity)
+    own = (view, one.label, one.configuration, one.roles, one.settings, replicate, forecast_id, identity)
+    return Cell(*own, arm=one.arm.name, model=one.arm.model)
 
 
-def _cells(evaluation: Evaluation, views: Sequence[MarketView]) -> list[Cell]:
+def _cells(evaluation: Evaluation, views: Mapping[EvidenceSection, Sequence[MarketView]]) -> list[Cell]:
+    """All cells, those of a market together."""
     replicates = range(evaluation.loaded.study.replicates)
-    described = arms(evaluation.loaded)
-    cells = [cell_of(evaluation, arm, view, replicate) for view in views for arm in described for replicate in replicates]
+    every = planned(evaluation.loaded)
+    cells = [
+        cell_of(evaluation, one, views[one.arm.study.evidence][number], replicate)
+        for number in range(len(views[evaluation.loaded.study.evidence]))
+        for one in every
+        for replicate in replicates
+    ]
     return _as_stored(evaluation, cells)
 
 
 def _as_stored(evaluation: Evaluation, cells: list[Cell]) -> list[Cell]:
     """Cells whose forecast is stored under another name of the same model (its address, say) go on under that identity."""
-    former = getattr(evaluation.model, "former_identities", ())
-    if not former:
+    names = {arm.model for arm in evaluation.loaded.arms}
+    former = {name: getattr(evaluation.model_of(name), "former_identities", ()) for name in names}
+    if not any(former.values()):
         return cells
     known = evaluation.ledger.known_forecasts([cell.forecast_id for cell in cells])
     others: dict[str, tuple[int, dict[str, Any]]] = {}
     for number, cell in enumerate(cells):
         if cell.forecast_id in known:
             continue
-        for model in former:
+        for model in former[cell.model]:
             identity = {**cell.identity, "model": {**model, "draws": cell.identity["model"]["draws"]}}
             others[content_hash(FORECAST, identity)] = (number, identity)
     for forecast_id in evaluation.ledger.known_forecasts(list(others)):
@@ -248,7 +276,7 @@ def study_row(evaluation: Evaluation) -> dict[str, Any]:
         "name": loaded.study.name,
         "content": orjson.dumps(loaded.content, option=orjson.OPT_SORT_KEYS).decode(),
         "source": loaded.study.markets.source,
-        "model": loaded.study.model_name,
+        "model": loaded.model_names,
         "simulated": evaluation.simulated,
         "hindsight": loaded.hindsight,
         "elements": orjson.dumps(elements).decode(),
@@ -276,6 +304,7 @@ def cell_row(study_id: str, cell: Cell) -> dict[str, Any]:
     return {
         "study_id": study_id,
         "market_id": cell.view.market.id,
+        "arm": cell.arm,
         "configuration": cell.label,
         "replicate": cell.replicate,
         "as_of": cell.view.as_of,

@@ -16,6 +16,7 @@ from coordeval.flows.run.computed import kept
 from coordeval.flows.run.control import control
 from coordeval.flows.study.names import PROBE
 from coordeval.flows.study.roles import stored_roles_not_read
+from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader, read
 from coordeval.ledger.commitments import standing_of
 from coordeval.ledger.estimates import estimates_frame, lone_draws, openings_frame, parts_frame
@@ -25,19 +26,28 @@ from coordeval.ledger.talk import talked_frame
 from coordeval.market_data.errors import CoordevalError
 
 
-def score(ledger_path: Path, study: str | None = None, *, policy: Policy = "common", baseline: str | None = None) -> Report:
+def score(
+    ledger_path: Path,
+    study: str | None = None,
+    *,
+    policy: Policy = "common",
+    baseline: str | None = None,
+    arm: str | None = None,
+) -> Report:
     """The report of a study (by name or hash; None: the one used last) from nothing but the ledger.
 
-    `baseline`: the configuration that the others are asked to beat, in place of the study's own.
+    Every comparison in it is of one arm (None: the first). `baseline`: the configuration that the others are asked to beat,
+    in place of the study's own.
 
     What was computed before from the same rows is taken from the folder `.computed` beside the ledger.
     """
-    with read(ledger_path).moment() as reader:  # a run may be writing: what is scored must fit together
-        if study is None:
-            known = reader.studies()
-            if known.is_empty():
-                raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
-            study = str(known["study_id"][0])
+    whole = read(ledger_path)
+    if study is None:
+        known = whole.studies()
+        if known.is_empty():
+            raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
+        study = str(known["study_id"][0])
+    with in_arm(whole, study, arm) as reader:  # a run may be writing: what is scored must fit together
         stored = reader.study(study)
         forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
         facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}

@@ -166,8 +166,7 @@ class _Window:
                     async with self._places:  # not read before there is room for those who need it
                         known = await asyncio.to_thread(ledger.known_draws, sorted(stored))
                 recorded = self._evaluation.loaded.recorded
-                draws = CommonDraws(self._evaluation.model, self._store, known, by_configuration=recorded)
-                self._draws.add(draws)
+                drawn_from: dict[str, CommonDraws] = {}  # by model: arms that ask one model share its draws
                 for cell in batch:
                     await self._going.wait()
                     if self._tide is not None:  # a wave may go while there is no room for more cells
@@ -176,7 +175,11 @@ class _Window:
                     if self._tide is not None:
                         self._tide.filling = True
                         self._tide.begun(cell.forecast_id)
-                    self._spawn(self._make(cell, draws, chunk))
+                    if (name := cell.model) not in drawn_from:
+                        model = self._evaluation.model_of(name)
+                        drawn_from[name] = CommonDraws(model, self._store, known, by_configuration=recorded)
+                        self._draws.add(drawn_from[name])
+                    self._spawn(self._make(cell, drawn_from[name], chunk))
         if self._tide is not None:
             self._tide.filling = False
 

@@ -15,6 +15,7 @@ from coordeval.agents.providers.recorded import RecordedModelSection
 from coordeval.agents.providers.simulated import SimulatedModelSection
 from coordeval.analysis.differences.predictions import KNOWN, Prediction
 from coordeval.flows.site.markdown import cell, code, table
+from coordeval.flows.study.arms import ArmEntry
 from coordeval.flows.study.as_of import FractionOfLife, HoursBeforeClose, HoursBeforeResolution
 from coordeval.flows.study.open_markets import OpenMarkets
 from coordeval.flows.study.sections import (
@@ -48,6 +49,7 @@ SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("[bounds]", BoundsSection),
     ("[budget]", BudgetSection),
     ("configurations", ConfigurationEntry),
+    ("[[arms]]", ArmEntry),
     ("[[predictions]]", Prediction),
     ("[run]", RunSection),
 )

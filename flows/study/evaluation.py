@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from uuid import uuid4
 
 from coordeval.agents.cell import Settings
 from coordeval.agents.messages import Model
+from coordeval.agents.several import Meant, named_of
+from coordeval.analysis.base.arms import MAIN
 from coordeval.configurations import Configuration
 from coordeval.flows.study.flight import Flight
 from coordeval.flows.study.study import LoadedStudy
-from coordeval.flows.study.wiring import build_model
+from coordeval.flows.study.wiring import build_model, identity_model
 from coordeval.ledger import Ledger, Reader, read
 from coordeval.market_data.gate import MarketView
 
@@ -24,7 +26,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One forecast to make: a market as of a moment, a configuration, a replicate."""
+    """One forecast to make: a market as of a moment, an arm, a configuration, a replicate."""
 
     view: MarketView
     label: str
@@ -33,13 +35,17 @@ class Cell:
     roles: Mapping[str, str]
     """Its role texts as they were when the cell was planned: what the identity is the hash of is what agents read."""
     settings: Settings
-    """What is held fixed for its agents: the study's own, but for the memorisation probe."""
+    """What is held fixed for its agents: that of its arm."""
     replicate: int
     forecast_id: str
     identity: dict[str, Any]
     """Every field that `forecast_id` is the hash of."""
     sits: Callable[..., Any] | None = None
     """Who sits down at it (`flows.run.cell.Sits`); None: its configuration, at a panel."""
+    arm: str = MAIN
+    """Under which setting of what is held fixed."""
+    model: str = ""
+    """Which of the study's models its agents are: "" its own, else the name of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class Evaluation:
     made_up: bool = False
     """True once the plan found a made-up market among the study's own: every result then says so."""
 
+    _named: dict[str, Model] = field(default_factory=dict, init=False)
+
     @property
     def simulated(self) -> bool:
         return self.made_up or self.loaded.simulated
@@ -82,6 +90,15 @@ class Evaluation:
     def batch(self) -> bool:
         """Whether calls go out in batches."""
         return self.loaded.study.run.batch
+
+    def model_of(self, name: str) -> Model:
+        """The study's model of this name ("": its own), behind the budget and the pace that all of them share."""
+        if not name:
+            return self.model
+        if name not in self._named:
+            own = named_of(self.model).get(name) or identity_model(self.loaded, name)
+            self._named[name] = Meant(self.model, name, own)
+        return self._named[name]
 
     @classmethod
     def start(

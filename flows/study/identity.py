@@ -36,8 +36,9 @@ def asked_again(reader: Reader, loaded: LoadedStudy, cells: Sequence[Cell]) -> s
     if loaded.money != "paid":
         return None  # nothing is paid for
     before = reader.query(_BEFORE, [loaded.id, loaded.study.name]).to_dicts()
-    made = {(row["market_id"], row["configuration"], row["replicate"]): row for row in before}
-    again = [(made[key], cell) for cell in cells if (key := (cell.view.market.id, cell.label, cell.replicate)) in made]
+    made = {(row["market_id"], row["arm"], row["configuration"], row["replicate"]): row for row in before}
+    keys = [(cell.view.market.id, cell.arm, cell.label, cell.replicate) for cell in cells]
+    again = [(made[key], cell) for key, cell in zip(keys, cells, strict=True) if key in made]
     again = [(row, cell) for row, cell in again if row["forecast_id"] != cell.forecast_id]
     if not again:
         return None
@@ -57,7 +58,7 @@ _BEFORE = """
         SELECT study_id FROM studies WHERE (study_id = $1 OR name = $2) AND locked_at IS NOT NULL
         ORDER BY study_id = $1 DESC, locked_at DESC LIMIT 1
     )
-    SELECT market_id, configuration, replicate, forecast_id, identity, model_calls, attributed_micro_usd
+    SELECT market_id, arm, configuration, replicate, forecast_id, identity, model_calls, attributed_micro_usd
     FROM (FROM cells SEMI JOIN last USING (study_id)) c
     JOIN (SELECT forecast_id, model_calls, attributed_micro_usd FROM forecasts WHERE model_calls > 0) f USING (forecast_id)
 """

@@ -1,10 +1,14 @@
 """The studies of a ledger: which there are, how far each is, and which one a user means by a file, a name or a hash."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from coordeval.analysis.base.arms import arms_table
+from coordeval.flows.study.names import PROBE
 from coordeval.flows.study.reading import StudyError
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError, choose
@@ -24,13 +28,13 @@ _STUDIES = """
     GROUP BY ALL ORDER BY used_at DESC, s.study_id
 """
 _FORECASTS = """
-    SELECT c.forecast_id, c.market_id, c.configuration, c.replicate, coalesce(f.status, 'open') AS status, f.probability,
-        f.reason, c.as_of
+    SELECT c.forecast_id, c.market_id, c.arm, c.configuration, c.replicate, coalesce(f.status, 'open') AS status,
+        f.probability, f.reason, c.as_of
     FROM cells c LEFT JOIN forecasts f USING (forecast_id)
     WHERE c.study_id = $study AND ($configuration IS NULL OR c.configuration = $configuration)
-        AND ($market IS NULL OR starts_with(c.market_id, $market))
+        AND ($market IS NULL OR starts_with(c.market_id, $market)) AND ($arm IS NULL OR c.arm = $arm)
         AND ($status IS NULL OR coalesce(f.status, 'open') = $status)
-    ORDER BY c.market_id, c.configuration, c.replicate
+    ORDER BY c.market_id, c.arm <> 'main', c.arm, c.configuration, c.replicate
 """
 
 
@@ -89,14 +93,34 @@ def _listed(rows: list[dict[str, Any]]) -> str:
     return "; ".join(said) + ("; and more, see `coordeval studies`" if len(rows) > len(said) else "")
 
 
+@contextmanager
+def in_arm(reader: Reader, study: str, arm: str | None = None) -> Iterator[Reader]:
+    """A reader, of one moment, to which the study is what it is in one of its arms (None: the first), the probe beside it.
+
+    Raises CoordevalError for an arm that the study does not have.
+    """
+    names = arms_table(reader.study(study).content)["arm"].to_list()
+    if arm is not None and arm not in names:
+        raise CoordevalError(choose("arm of this study", arm, names))
+    only = None if len(names) == 1 else [names[0] if arm is None else arm, PROBE]
+    with reader.moment(only) as held:
+        yield held
+
+
 def forecasts(
-    reader: Reader, study: str, *, market: str | None = None, configuration: str | None = None, status: str | None = None
+    reader: Reader,
+    study: str,
+    *,
+    market: str | None = None,
+    configuration: str | None = None,
+    status: str | None = None,
+    arm: str | None = None,
 ) -> pl.DataFrame:
     """One row per cell of the study with that id, with the forecast_id that a certificate is asked by; `market` may be the
-    start of an id. Raises CoordevalError for a market, configuration or status that the study does not have."""
+    start of an id. Raises CoordevalError for a market, arm, configuration or status that the study does not have."""
     if status is not None and status not in STATUSES:
         raise CoordevalError(choose("status", status, STATUSES))
-    asked = {"study": study, "market": market, "configuration": configuration, "status": status}
+    asked = {"study": study, "market": market, "configuration": configuration, "status": status, "arm": arm}
     found = reader.query(_FORECASTS, asked)
     if found.is_empty():
         whole = reader.query(_FORECASTS, {**dict.fromkeys(asked), "study": study})
@@ -104,6 +128,8 @@ def forecasts(
             raise CoordevalError(
                 choose("configuration of this study", configuration, whole["configuration"].unique().to_list())
             )
+        if arm is not None and arm not in whole["arm"]:
+            raise CoordevalError(choose("arm of this study", arm, whole["arm"].unique(maintain_order=True).to_list()))
         if market is not None and not whole["market_id"].str.starts_with(market).any():
             raise CoordevalError(
                 f"--market {market!r}: the study has no market whose id begins so; see `coordeval forecasts`"

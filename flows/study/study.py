@@ -7,8 +7,7 @@ shared by their own hashes.
 
 import difflib
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -27,10 +26,12 @@ from coordeval.agents.providers.messages_api import AnthropicModelSection
 from coordeval.agents.providers.recorded import RecordedModelSection
 from coordeval.agents.providers.simulated import SimulatedModelSection
 from coordeval.agents.server_tools import WEB_SEARCH
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.grid import PRICE
 from coordeval.analysis.differences.predictions import Prediction
 from coordeval.configurations import Configuration, Registry, load
 from coordeval.flows.study import names
+from coordeval.flows.study.arms import Arm, ArmEntry, problems, settled
 from coordeval.flows.study.as_of import (
     AsOf,
     FractionOfLife,
@@ -101,12 +102,16 @@ class Study(Section):
     """Where evidence is searched; without it the markets' own documents are what can be found."""
     model: SerializeAsAny[Annotated[AnyModel, Discriminator(kind_of_model)]]
     """The one model of all configurations; its `provider` says which of the sections below it is."""
+    models: dict[str, SerializeAsAny[Annotated[AnyModel, Discriminator(kind_of_model)]]] = Field(default_factory=dict)
+    """More models, each a table [models.NAME] with the keys of [model], for arms to name."""
     agents: AgentsSection = AgentsSection()
     """What every agent is given."""
     bounds: BoundsSection = BoundsSection()
     """The most that one cell may use."""
     configurations: tuple[ConfigurationEntry, ...] = Field(min_length=1)
     """By name, or as a table with parameters; `coordeval configurations` lists them."""
+    arms: tuple[ArmEntry, ...] = ()
+    """More settings of what is held fixed, under each of which every configuration runs; the file's own is the first."""
     baseline: str | None = None
     """The configuration that reports ask the others to beat; `single_agent` if not given. Part of the study's identity, as
     predictions are, and not of a forecast's."""
@@ -173,8 +178,13 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _searches_only_ahead(self) -> "Study":
+        self.check_search()
+        return self
+
+    def check_search(self) -> None:
+        """Raises ValueError where the provider would search and may not, or cannot; an arm changes both tools and model."""
         if WEB_SEARCH not in self.agents.tools:
-            return self
+            return
         if not self.prospective:
             raise ValueError(
                 f"agents.tools holds {WEB_SEARCH!r}: it searches the web of today, on the model provider's servers, so in "
@@ -186,7 +196,6 @@ class Study(Section):
                 f"agents.tools holds {WEB_SEARCH!r}: no provider searches for a {self.model.provider} model; take it out"
             )
         check_web_search(self.model.id)
-        return self
 
     @model_validator(mode="after")
     def _isolates_its_plugins(self) -> "Study":
@@ -231,6 +240,12 @@ class Study(Section):
                 raise ValueError(f"budget.configurations: {choose('configuration of this study', name, known)}")
         return self
 
+    @model_validator(mode="after")
+    def _arms_differ(self) -> "Study":
+        if found := list(problems(self)):
+            raise ValueError("; ".join(found))
+        return self
+
     @property
     def model_name(self) -> str:
         """The model id that requests carry."""
@@ -273,10 +288,6 @@ class Study(Section):
             strict=bool(getattr(self.model, "strict", False)),
         )
 
-    def probe_settings(self) -> Settings:
-        """The same model and caps, and nothing to look at but the question."""
-        return replace(self.settings(), tools=(), show_price=False)
-
     def content(self) -> dict[str, Any]:
         """Everything that the study's hash is taken of."""
         content = self.model_dump(mode="json", exclude={"run", "budget_usd", "budget", "baseline", "predictions", "bounds"})
@@ -286,6 +297,11 @@ class Study(Section):
             content["bounds"] = bounds
         if self.baseline is not None:
             content["baseline"] = self.baseline
+        for name in ("arms", "models"):  # a study without keeps the hash it had before there were any
+            if not content[name]:
+                del content[name]
+        if self.arms:
+            content["arms"] = [arm.model_dump(mode="json", exclude_none=True) for arm in self.arms]
         if self.predictions:  # a study that states none keeps the hash it had before predictions could be stated
             content["predictions"] = [row.model_dump(mode="json", exclude_none=True) for row in self.predictions]
         return content
@@ -298,12 +314,24 @@ class LoadedStudy:
     """What one of its cells makes, in words."""
 
     def __init__(self, study: Study, directory: Path) -> None:
-        for secret in secrets_of(study.model):
-            take(secret)  # before a plugin is loaded, which is not to find it in the environment
+        for model in (study.model, *study.models.values()):
+            for secret in secrets_of(model):
+                take(secret)  # before a plugin is loaded, which is not to find it in the environment
         remember_environment()
         self.provider: type[Provider]
         self.provider, settings, own = provider_of(study.model, directory)
-        study = study.model_copy(update={"model": settings})
+        self.providers: dict[str, type[Provider]] = {"": self.provider}
+        named = {}
+        for name, section in study.models.items():
+            self.providers[name], named[name], files = provider_of(section, directory)
+            own = (*own, *(file for file in files if file not in own))
+            if (other := self.providers[name].money) != self.provider.money:
+                raise StudyError(
+                    f"models.{name}: its dollars are {other}, those of [model] {self.provider.money}; the models of one "
+                    "study are all paid, or all simulated, so that what is said of its costs holds for each: give it "
+                    "another provider"
+                )
+        study = study.model_copy(update={"model": settings, "models": named})
         self.study = study
         self.directory = directory
         files = tuple(directory / plugin for plugin in study.plugins)
@@ -322,7 +350,9 @@ class LoadedStudy:
         identities = {label: configuration.identity() for label, configuration in self.configurations.items()}
         if isinstance(study.model, SimulatedModelSection) and (unread := roles_not_read(identities)):
             self.warnings.append(f"{unread[0].lower()}{unread[1:]}")
-        self.warnings += study.model.check()
+        for section in (study.model, *study.models.values()):
+            self.warnings += section.check()
+        self.arms: tuple[Arm, ...] = tuple(self._arms())
         self.content = study.content()
         self.sample: dict[str, Any] = {}
         self.as_of: AsOf = study.as_of
@@ -344,6 +374,30 @@ class LoadedStudy:
     def registered(files: tuple[Path, ...], isolate: set[Path]) -> Registry:
         """The configurations that it may name."""
         return load(files, isolate)
+
+    def _arms(self) -> Iterator[Arm]:
+        """The study's arms in its order, the first the one that its own sections are; the memorisation probe is the last."""
+        study = self.study
+        yield Arm(MAIN, study, "", self.configurations)
+        for entry in study.arms:
+            own = settled(study, entry)
+            self.warnings += [f"arm {entry.name!r}: {said}" for said in own.model.check()] if entry.sampling else []
+            labels = entry.configurations or tuple(self.configurations)
+            yield Arm(entry.name, own, entry.model or "", {label: self.configurations[label] for label in labels})
+        if study.agents.memorisation_probe:
+            bare = study.agents.model_copy(update={"tools": (), "show_price": False, "memorisation_probe": False})
+            probe = study.model_copy(update={"agents": bare, "arms": (), "models": {}})
+            yield Arm(PROBE, probe, "", {PROBE: self.registry.create("single_agent", {})})
+
+    @property
+    def compared(self) -> tuple[Arm, ...]:
+        """The arms whose configurations are compared: all but the probe."""
+        return tuple(arm for arm in self.arms if arm.name != PROBE)
+
+    @property
+    def model_names(self) -> str:
+        """The ids of all models that the study asks, in its words of them."""
+        return ", ".join(dict.fromkeys((self.study.model_name, *(one.model_id for one in self.study.models.values()))))
 
     @property
     def hindsight(self) -> bool:
@@ -466,6 +520,7 @@ def _keys(parents: list[str], loc: tuple[Any, ...]) -> list[str]:
         "model": [MODELS[loc[1]]] if len(loc) > 1 and loc[1] in MODELS else list(MODELS.values()),
         "agents": [AgentsSection],
         "predictions": [Prediction],
+        "arms": [ArmEntry],
         "budget": [BudgetSection],
         "run": [RunSection],
         "as_of": [HoursBeforeClose, FractionOfLife, HoursBeforeResolution],

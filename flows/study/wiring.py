@@ -11,6 +11,7 @@ from coordeval.agents.messages import Model
 from coordeval.agents.pacing import Paced
 from coordeval.agents.prices import PriceBook, restored, users_prices, utc_today
 from coordeval.agents.providers import Around
+from coordeval.agents.several import Several
 from coordeval.agents.waves import Waves
 from coordeval.flows.study.flight import Flight
 from coordeval.flows.study.reading import StudyError
@@ -50,10 +51,13 @@ def build_model(loaded: LoadedStudy, data: Path, ledger: Ledger, flight: Flight)
         data=data,
         asking=[name for name, c in loaded.configurations.items() if c.elements.endpoints],
     )
-    model = loaded.provider.model(study.model, around)
+    own = loaded.provider.model(study.model, around)
+    named = {name: loaded.providers[name].model(section, around) for name, section in study.models.items()}
+    model: Model = Several(own, named) if named else own
     if loaded.money != "paid":
         return model
-    loaded.warnings += getattr(model, "warnings", [])
+    for one in (own, *named.values()):
+        loaded.warnings += getattr(one, "warnings", [])
     so_far, open_batches = ledger.books(loaded.id), ledger.open_batches(loaded.id)
     in_batches = [row for batch in open_batches for row in batch.held.values()]
     if in_batches:
@@ -68,6 +72,8 @@ def build_model(loaded: LoadedStudy, data: Path, ledger: Ledger, flight: Flight)
         )
     spent = counted(study, so_far)
     limit = None if study.budget_usd is None else int(study.budget_usd * 1_000_000)
+    if limit is not None or study.budget.given:
+        _priced(study, book)
     booked = partial(
         Budgeted,
         limit_micro_usd=limit,
@@ -77,7 +83,12 @@ def build_model(loaded: LoadedStudy, data: Path, ledger: Ledger, flight: Flight)
         price_book=book,
         shares=_shares(study, ledger, loaded.id),
     )
-    batches = getattr(model, "batches", None)
+    batches = getattr(own, "batches", None)
+    if study.run.batch and named:
+        raise StudyError(
+            "run.batch: the arms of this study ask several models, and a batch holds calls of one; run without --batch, or "
+            "make a study of each model"
+        )
     if study.run.batch and batches is None:
         raise StudyError(f"run.batch: a {study.model.provider} model takes no batches; run without --batch")
     sent = flight.over(model)
@@ -96,6 +107,22 @@ def build_model(loaded: LoadedStudy, data: Path, ledger: Ledger, flight: Flight)
         patience=study.run.patience_minutes * 60,
         tries=study.run.tries,
     )
+
+
+def identity_model(loaded: LoadedStudy, name: str) -> Model:
+    """One of the study's models ("": its own) for its identity alone: nothing is asked of it, and it needs no key."""
+    section = loaded.study.models[name] if name else loaded.study.model
+    return loaded.providers[name].model(section, Around(asks=False))
+
+
+def _priced(study: Study, book: PriceBook) -> None:
+    """Raises StudyError where a budget is set and the price of a named model is not known; of [model] the budget says so."""
+    for name, section in study.models.items():
+        if book.price(section.model_id, utc_today(), 1) is None:
+            raise StudyError(
+                f"models.{name}: a budget is set, but the price of {section.model_id!r} is not known, so it cannot be kept; "
+                f"add [prices.{section.model_id!r}] to the study, or remove the budget"
+            )
 
 
 def price_book(study: Study) -> PriceBook:

@@ -169,3 +169,21 @@ def test_an_older_ledger_that_a_run_of_its_own_version_holds_is_not_touched(path
     with pytest.raises(LedgerError, match=r"schema 4.*cannot be brought up to date.*an older coordeval run"):
         read(path).studies()
     lock.release()
+
+
+def test_cells_from_before_there_were_arms_are_of_the_first_and_the_probe_is_one_of_its_own(path):
+    path.parent.mkdir(parents=True)
+    row = {name: value for name, value in rows.cell().items() if name != "arm"}
+    old = [row, row | {"configuration": "memorisation_probe", "forecast_id": "f-probe"}]
+    with duckdb.connect(path) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        schema.migrate(con, schema.load()[:17])
+        for one in old:
+            con.execute(f"INSERT INTO cells ({', '.join(one)}) VALUES ({', '.join('?' * len(one))})", list(one.values()))
+    with Ledger.open(path, purpose="migrating") as ledger:
+        stored = read(path).query("SELECT arm, configuration FROM cells ORDER BY ALL").rows()
+        assert stored == [("main", row["configuration"]), ("memorisation_probe", "memorisation_probe")]
+        assert ledger.write("cells", [row]) == 0, "a row that does not know of arms is of the first"
+        other = row | {"arm": "bare", "forecast_id": "f-bare"}
+        assert ledger.write("cells", [other]) == 1, "an arm is part of the key"
+        assert ledger.write("cells", [other]) == 0

@@ -20,7 +20,7 @@ import orjson
 
 from coordeval.agents.messages import Model
 from coordeval.flows.run import guard
-from coordeval.flows.run.planning import arms, cell_of
+from coordeval.flows.run.planning import cell_of, planned
 from coordeval.flows.run.stopping import Stop
 from coordeval.flows.run.window import Watch, run_chunks
 from coordeval.flows.run.workers.places import Place, PlaceError, place
@@ -73,8 +73,8 @@ class Chunk:
 
     task: Task
     number: int
-    cells: Sequence[tuple[MarketView, str, int, str, Mapping[str, Any]]]
-    """(view, label, replicate, forecast id, identity) of each."""
+    cells: Sequence[tuple[MarketView, tuple[str, str], int, str, Mapping[str, Any]]]
+    """(view, (arm, label), replicate, forecast id, identity) of each."""
     known: Mapping[str, tuple[str, str]]
     """The stored draws that its markets may be handed."""
     served: frozenset[str]
@@ -271,12 +271,12 @@ def _loaded(chunk: Chunk, busy: int = 0) -> LoadedStudy:
 def _cells(chunk: Chunk, evaluation: Evaluation) -> list[Cell]:
     """The cells, made anew. Raises WorkerError where this worker would make other forecasts than the run planned."""
     cells = []
-    own = {arm.label: arm for arm in arms(evaluation.loaded)}
-    for view, label, replicate, forecast_id, identity in chunk.cells:
-        made = cell_of(evaluation, own[label], view, replicate)
+    own = {(one.arm.name, one.label): one for one in planned(evaluation.loaded)}
+    for view, which, replicate, forecast_id, identity in chunk.cells:
+        made = cell_of(evaluation, own[which], view, replicate)
         differ = sorted(part for part in identity.keys() | made.identity.keys() if part != "model")
         differ = [part for part in differ if identity.get(part) != made.identity.get(part)]
-        if differ or (chunk.task.model is None and not _same_model(evaluation, identity["model"])):
+        if differ or (chunk.task.model is None and not _same_model(evaluation.model_of(made.model), identity["model"])):
             raise WorkerError(
                 f"the worker {socket.gethostname()} would make another forecast than {forecast_id[:12]}: "
                 f"{', '.join(differ) or 'model'} differ; install the same version, and the same plugins, on all machines"
@@ -285,9 +285,9 @@ def _cells(chunk: Chunk, evaluation: Evaluation) -> list[Cell]:
     return cells
 
 
-def _same_model(evaluation: Evaluation, planned: Mapping[str, Any]) -> bool:
-    mine = [evaluation.model.identity, *getattr(evaluation.model, "former_identities", ())]
-    return any({**one, "draws": planned["draws"]} == dict(planned) for one in mine)
+def _same_model(model: Model, wanted: Mapping[str, Any]) -> bool:
+    mine = [model.identity, *getattr(model, "former_identities", ())]
+    return any({**one, "draws": wanted["draws"]} == dict(wanted) for one in mine)
 
 
 @cache

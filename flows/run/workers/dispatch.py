@@ -253,7 +253,7 @@ class _Dispatch:
         return Chunk(
             task=self._task,
             number=piece.number,
-            cells=[(c.view, c.label, c.replicate, c.forecast_id, c.identity) for c in piece.cells],
+            cells=[(c.view, (c.arm, c.label), c.replicate, c.forecast_id, c.identity) for c in piece.cells],
             known=ledger.known_draws(handed) if handed else {},
             served=served,
             processes=workers,
