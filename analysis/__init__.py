@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         report,
         study,
         talk,
+        tools,
         words,
     )
     from coordeval.analysis.arms import *
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from coordeval.analysis.report import *
     from coordeval.analysis.study import *
     from coordeval.analysis.talk import *
+    from coordeval.analysis.tools import *
     from coordeval.analysis.words import *
 
     __all__: list[str] = []
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     __all__ += report.__all__
     __all__ += study.__all__
     __all__ += talk.__all__
+    __all__ += tools.__all__
     __all__ += words.__all__
 
 ROOMS = (
@@ -63,6 +66,7 @@ ROOMS = (
     "linked",
     "leaks",
     "arms",
+    "tools",
     "study",
     "words",
     "report",
