@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,6 +26,13 @@ class Configuration(BaseModel):
 
     name: ClassVar[str]
     elements: ClassVar[Elements]
+    files: ClassVar[tuple[str, ...]] = ()
+    """Parameters that name a file, beside the study's; what is in it is part of the study's identity."""
+
+    def refuses(self, markets: Collection[str]) -> str | None:
+        """Why it may not forecast these markets (ids); None where it may."""
+        del markets
+        return None
 
     async def forecast(self, panel: Panel) -> Forecast:
         """Ask, show, pool, and return `panel.conclude(...)`."""

@@ -98,6 +98,9 @@ class Panel:
     elements: InitVar[Elements]
     roles: InitVar[Mapping[str, str]]
     answering: InitVar[Answering]
+    facts: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    """What was known of the market when it opened, as numbers: category, horizon_days (to the scheduled close),
+    question_characters, description_characters, documents. Agents are shown the same in words; one not known is absent."""
     aborted: str | None = field(default=None, init=False)
     """Where failures are handled by "abort": the first one."""
     _asks: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)

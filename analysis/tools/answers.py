@@ -69,8 +69,10 @@ class Paired:
     def only(self, keep: NDArray[np.bool_]) -> "Paired":
         """These cases alone."""
         places = np.flatnonzero(keep)
-        names = {name: tuple(getattr(self, name)[i] for i in places) for name in ("case", "market", "configuration")}
-        arrays = {name: getattr(self, name)[keep] for name in ("without", "given", "calls", "cost")}
+        names: dict[str, Any] = {
+            name: tuple(getattr(self, name)[i] for i in places) for name in ("case", "market", "configuration")
+        }
+        arrays: dict[str, Any] = {name: getattr(self, name)[keep] for name in ("without", "given", "calls", "cost")}
         return replace(self, **names, **arrays, event=np.unique(self.event[keep], return_inverse=True)[1])
 
 

@@ -60,7 +60,7 @@ def need(found: Paired, *, good: float = GOOD, n: int = 2_000, seed: int = 0, le
     >>> from coordeval.analysis.tools.example import tool_example
     >>> told = need(tool_example(), n=200)
     >>> told.totals.filter(measure="utility")["estimate"].round(3).to_list()
-    [-0.056]
+    [-0.047]
     """
     if not 0 <= good <= 1:
         raise AnalysisError(

@@ -64,7 +64,7 @@ def policies(
     >>> from coordeval.analysis.tools.example import tool_example
     >>> told = policies(tool_example(), n=100)
     >>> told.points.select("policy", "brier").filter(policy="never")["brier"].round(3).to_list()
-    [0.149]
+    [0.158]
     """
     if predicted is not None and len(predicted) != len(found.case):
         raise AnalysisError(f"predicted has {len(predicted)} values, there are {len(found.case)} cases: give one for each")

@@ -289,6 +289,7 @@ def _forecast(line: Line, configuration: Configuration, wanted: Mapping[str, Any
     panel = Distant(
         question=wanted["question"],
         market_price=wanted["market_price"],
+        facts=wanted["facts"],
         elements=configuration.elements,
         roles={},
         answering=None,  # type: ignore[arg-type]

@@ -62,6 +62,7 @@ class Isolated(Configuration):
             "code": self.code,
             "question": panel.question,
             "market_price": panel.market_price,
+            "facts": dict(panel.facts),
         }
         worker = nursery().start(self.file)
         reader, writer = await asyncio.open_connection(sock=worker.socket)

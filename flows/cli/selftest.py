@@ -285,6 +285,47 @@ def drift(
         raise typer.Exit(1)
 
 
+@app.command("tools")
+def tools_(
+    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, to find gross faults.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of all worlds.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a gate in front of tools against simulated worlds in which what tools gain is planted.
+
+    Exit status 1 where what a gate says of its own gain is off by more than two standard errors, or where at equal calls it
+    does not gain more than the agent's own choice.
+    """
+    from dataclasses import asdict
+
+    from coordeval.analysis.selftest.gates import WORLDS, gates
+
+    with console.status("simulated worlds"):
+        found = gates(WORLDS // 5 if quick else WORLDS, seed=seed)
+    if as_json:
+        print_result(asdict(found))
+    else:
+        made = table("Brier points gained over never calling", "mean", numbers=(1,))
+        for name, value in (
+            ("what gates say of themselves", found.estimated),
+            ("what they do gain", found.true),
+            ("the agent's own choice", found.own_choice),
+            ("a gate, at as many calls", found.at_own),
+            ("the best, at as many calls", found.best_at_own),
+            ("always", found.always),
+        ):
+            made.add_row(name, f"{value:.4f}")
+        console.print(made)
+        off = f"off by {found.error:.4f} ± {found.error_sem:.4f}; true gains rise by {found.slope:.2f} per predicted one"
+        console.print(
+            f"{found.worlds} worlds of {found.markets} markets: what gates say of their gain is {off}", soft_wrap=True
+        )
+        for failure in found.failures:
+            console.print(f"FAILED: {failure}", style="bold red", soft_wrap=True)
+    if found.failures:
+        raise typer.Exit(1)
+
+
 @app.command("cascade")
 def cascade_(
     markets: Annotated[int, typer.Option(help="Simulated markets, the same for every topology.")] = 4000,

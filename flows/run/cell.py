@@ -14,6 +14,7 @@ from coordeval.configurations.acts import Act
 from coordeval.configurations.isolation import Isolated
 from coordeval.flows.run import guard
 from coordeval.flows.run.custody import Custody
+from coordeval.flows.run.known import numbers_of
 from coordeval.flows.study.evaluation import Cell
 from coordeval.ledger import CellRows
 from coordeval.market_data.errors import CoordevalError
@@ -85,6 +86,7 @@ class _Forecasting:
             elements=cell.configuration.elements,
             roles=cell.roles,
             answering=custody,
+            facts=numbers_of(cell.view),
         )
 
     async def run(self) -> object:

@@ -14,6 +14,7 @@ from coordeval.flows.study.arms import Arm
 from coordeval.flows.study.as_of import moment, plain
 from coordeval.flows.study.evaluation import Cell, Evaluation, Plan
 from coordeval.flows.study.identity import asked_again
+from coordeval.flows.study.reading import StudyError
 from coordeval.flows.study.schemes import FORECAST
 from coordeval.flows.study.sections import EvidenceSection
 from coordeval.flows.study.study import LoadedStudy
@@ -77,6 +78,9 @@ def plan(evaluation: Evaluation, market_ids: Sequence[str]) -> Plan:
     Raises DataError for a market without an outcome or an as-of time that is not before resolution; a prospective study has
     no outcomes yet. It reads that there is an outcome and when, never which.
     """
+    for configuration in evaluation.loaded.configurations.values():
+        if why := configuration.refuses(market_ids):
+            raise StudyError(f"configuration {configuration.name}: {why}")
     _, cells = cells_of_study(evaluation, market_ids)
     chunks = chunked(evaluation, cells)
     note = asked_again(evaluation.reader, evaluation.loaded, [cell for chunk in chunks for cell in chunk])

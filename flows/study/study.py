@@ -344,7 +344,7 @@ class LoadedStudy:
                     "and reports would show the one for the other; give it a label of its own"
                 )
         self.configurations: dict[str, Configuration] = {
-            entry.key: self.registry.create(entry.name, entry.model_extra or {}) for entry in study.configurations
+            entry.key: self.registry.create(entry.name, self._placed(entry)) for entry in study.configurations
         }
         self.warnings: list[str] = []
         identities = {label: configuration.identity() for label, configuration in self.configurations.items()}
@@ -354,6 +354,8 @@ class LoadedStudy:
             self.warnings += section.check()
         self.arms: tuple[Arm, ...] = tuple(self._arms())
         self.content = study.content()
+        if given := self._named_files():
+            self.content["files"] = {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in given}
         self.sample: dict[str, Any] = {}
         self.as_of: AsOf = study.as_of
         self.max_price_age_hours = study.max_price_age_hours
@@ -399,6 +401,17 @@ class LoadedStudy:
         """The ids of all models that the study asks, in its words of them."""
         return ", ".join(dict.fromkeys((self.study.model_name, *(one.model_id for one in self.study.models.values()))))
 
+    def _placed(self, entry: ConfigurationEntry) -> dict[str, Any]:
+        """A configuration's parameters, those that name a file as paths from here."""
+        names = self.registry.of(entry.name).files
+        given = entry.model_extra or {}
+        return {k: str(self.directory / v) if k in names and isinstance(v, str) and v else v for k, v in given.items()}
+
+    def _named_files(self) -> list[str]:
+        """The files that parameters of configurations name, as the study does."""
+        entries = [(entry.model_extra or {}, self.registry.of(entry.name).files) for entry in self.study.configurations]
+        return sorted({given[name] for given, names in entries for name in names if given.get(name)})
+
     @property
     def hindsight(self) -> bool:
         """True where the as-of time depends on when the market resolved: the published dataset's own does."""
@@ -420,7 +433,7 @@ class LoadedStudy:
 
     def files(self) -> dict[str, bytes]:
         """What another process needs to load this study: path from the study's folder -> bytes."""
-        names = [*self.study.plugins, *(file.name for file in self._own)]
+        names = [*self.study.plugins, *(file.name for file in self._own), *self._named_files()]
         if isinstance(self.study.markets, SampledMarkets):
             names.append(self.study.markets.sample)
         for plugin in self.study.plugins:

@@ -31,6 +31,7 @@ BUILT_IN = {
     "one_conversation",
     "committed_consensus",
     "reflective_tree_search",
+    "tool_gate",
 }
 
 PLUGIN = '''
