@@ -44,14 +44,14 @@ def load(files: tuple[Path, ...] = (), isolate: Collection[Path] = ()) -> Regist
 
     They run in worker processes, and stand-ins take their place (see `configurations.isolation`).
     """
-    classes, quarantined = installed(GROUP, _check)
+    classes, quarantined, tracebacks = installed(GROUP, _check)
     for file in files:
         for cls in isolated(file) if file in isolate else classes_in(file):
             _check(cls, cls.name)
             if cls.name in classes:
                 raise PluginError(f"{file}: configuration {cls.name!r} exists already; give yours another name")
             classes[cls.name] = cls
-    return Registry("configuration", classes, quarantined)
+    return Registry("configuration", classes, quarantined, tracebacks)
 
 
 def classes_in(file: Path) -> list[type[Configuration]]:

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import linecache
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -32,6 +33,8 @@ class Plugins(Generic[T]):
     """What one is called, such as "source"."""
     classes: Mapping[str, T]
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    tracebacks: Mapping[str, str] = field(default_factory=dict)
+    """Of those that raised while they were loaded: where, as Python tells it."""
 
     def of(self, name: str) -> T:
         """The class of that name. Raises PluginError naming what exists, or why it could not be loaded."""
@@ -43,10 +46,14 @@ class Plugins(Generic[T]):
         return self.classes[name]
 
 
-def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The classes of an entry-point group by name, and name -> why one is not there. `check` raises what is wrong."""
+def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """The classes of an entry-point group by name, name -> why one is not there, and name -> the traceback of what it raised.
+
+    `check` raises what is wrong.
+    """
     classes: dict[str, Any] = {}
     quarantined: dict[str, str] = {}
+    tracebacks: dict[str, str] = {}
     offers: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
         offers.setdefault(point.name, []).append(point)
@@ -62,9 +69,10 @@ def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, 
             if isinstance(error, KeyboardInterrupt) and not _raised_by_itself(error):
                 raise
             quarantined[name] = f"{points[0].value}: {_said(error)}"
+            tracebacks[name] = _told(error)
         else:
             classes[name] = cls
-    return classes, quarantined
+    return classes, quarantined, tracebacks
 
 
 def from_file(path: Path, *, wanted: Callable[[Any], bool], what: str, check: Callable[[Any, str], None]) -> list[Any]:
@@ -107,6 +115,17 @@ def _said(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return f"{type(error).__name__} (its text cannot be had)"
+
+
+def _told(error: BaseException) -> str:
+    """Its traceback from the first line that is not ours on: how a plugin came to be loaded tells its author nothing."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None and last.tb_frame.f_code.co_filename == __file__:
+        last = last.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, last))
+    except Exception:  # its own attributes may raise as well
+        return "".join(traceback.format_tb(last)) + _said(error)
 
 
 def _raised_by_itself(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from coordeval.configurations import Registry
 from coordeval.configurations.described import described as one
 from coordeval.flows.terminal import Terminal, print_result
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.text import one_line, shown
 
 
 def described(registry: Registry) -> dict[str, Any]:
@@ -72,6 +73,17 @@ def _drawing(elements: Mapping[str, Any]) -> Iterator[str]:
     round_about = [f"{a} → {b}" for a, b in drawn.arrows if a != b and levels.index(depth[b]) - levels.index(depth[a]) != 1]
     if round_about:
         yield f"and past what stands between: {', '.join(round_about)}"
+
+
+def why_not(registry: Registry, name: str, console: Terminal, *, as_json: bool) -> None:
+    """Why a quarantined one could not be loaded, with the whole traceback of what it raised, where it raised anything."""
+    reason, traceback = registry.quarantined[name], registry.tracebacks.get(name)
+    if as_json:
+        print_result({"name": name, "quarantined": reason, "traceback": traceback})
+        return
+    console.print(f"{one_line(name)} could not be loaded: {one_line(reason)}", style="bold red", soft_wrap=True, markup=False)
+    for line in (traceback or "").splitlines():
+        console.print(f"    {shown(line)}", soft_wrap=True, markup=False, highlight=False)
 
 
 def new_one(name: str, console: Terminal, *, as_json: bool) -> bool:

@@ -351,7 +351,7 @@ def configurations(
 
     from coordeval.analysis.report.results import strict_json
     from coordeval.configurations import load
-    from coordeval.flows.cli.configurations import described, in_full, new_one, summary, tried
+    from coordeval.flows.cli.configurations import described, in_full, new_one, summary, tried, why_not
 
     words = what or []
     if len(words) == 2 and words[0] in ("new", "check"):
@@ -366,6 +366,9 @@ def configurations(
     files = tuple(plugin or ())
     registry = load(files, files if isolate else ())
     found = described(registry)
+    if show in registry.quarantined:
+        why_not(registry, show, console, as_json=as_json)
+        raise typer.Exit(1)
     if show is not None:
         registry.of(show)  # raises for a name that there is not, naming those that there are
         found["configurations"] = [row for row in found["configurations"] if row["name"] == show]
@@ -381,7 +384,8 @@ def configurations(
         parameters, about = summary(row)
         console.print(Text.assemble((one_line(row["name"]), "bold"), f"  {one_line(parameters)}\n    {one_line(about)}"))
     for name, reason in found["quarantined"].items() if show is None else ():
-        console.print(Text.assemble((one_line(name), "bold red"), f" could not be loaded: {one_line(reason)}"))
+        more = f"\n    its traceback: coordeval configurations show {one_line(name)}" * (name in registry.tracebacks)
+        console.print(Text.assemble((one_line(name), "bold red"), f" could not be loaded: {one_line(reason)}{more}"))
 
 
 @study_app.command("new")

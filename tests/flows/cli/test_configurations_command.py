@@ -1,6 +1,7 @@
 """`coordeval configurations` lists what there is, whatever one plugin among them does."""
 
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -104,6 +105,30 @@ def test_one_is_shown_with_its_elements_its_topology_in_words_and_its_role_texts
         "role critic: You take part in a debate of {agents}.",
     ):
         assert words in output, words
+
+
+def test_a_quarantined_one_is_shown_with_the_whole_traceback_of_what_it_raised(monkeypatch, tmp_path):
+    (tmp_path / "licensed_plugin.py").write_text("def ask():\n    raise RuntimeError('no \x1b[31mlicence')\n\nask()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    real = plugins.entry_points
+    licensed = EntryPoint("licensed", "licensed_plugin:Licensed", "coordeval.configurations")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [*real(group=group), licensed])
+    assert "its traceback: coordeval configurations show licensed" in listed()
+    done = CliRunner().invoke(app, ["configurations", "show", "licensed"])
+    assert done.exit_code == 1
+    assert 'licensed_plugin.py", line 2, in ask' in done.output
+    assert "\x1b" not in done.output
+    assert "market_data/plugins.py" not in done.output  # how it came to be loaded tells its author nothing
+    done = CliRunner().invoke(app, ["configurations", "show", "licensed", "--json"])
+    told = json.loads(done.stdout)
+    assert "RuntimeError: no" in told["quarantined"]
+    assert told["traceback"].startswith("Traceback (most recent call last):")
+
+
+@pytest.mark.parametrize("name", ["exits", "interrupts", "odd"])
+def test_one_that_raises_what_cannot_be_told_is_shown_too(crowd, name):
+    done = CliRunner().invoke(app, ["configurations", "show", name])
+    assert (done.exit_code, "raise self._made" in done.output) == (1, True)
 
 
 @pytest.mark.parametrize("words", [["show", "nothing_of_the_kind"], ["tell", "single_agent"]])

@@ -1,9 +1,14 @@
 """The conformance check says which rule a configuration breaks and how to mend it; a new package passes it as written."""
 
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from coordeval.configurations.registry import classes_in
 from coordeval.flows.cli.new_configuration import write
@@ -76,6 +81,35 @@ def test_a_new_package_passes_its_own_check_and_offers_what_it_defines(tmp_path)
     [cls] = classes_in(source)
     assert points == {cls.name: f"{source.parent.name}:{cls.__name__}"}
     compile(test.read_text(), test, "exec")
+
+
+def test_a_new_package_builds_into_a_wheel_with_its_role_text_and_its_entry_point(tmp_path):
+    write("second_opinion", tmp_path)
+    [wheel] = WheelBuilder(str(tmp_path / "second_opinion")).build(directory=str(tmp_path), versions=["standard"])
+    with ZipFile(wheel) as built:
+        names = set(built.namelist())
+        offered = built.read("second_opinion-0.1.0.dist-info/entry_points.txt").decode()
+    assert {"second_opinion/__init__.py", "second_opinion/roles/second_opinion.md"} <= names
+    assert offered.split() == ["[coordeval.configurations]", "second_opinion", "=", "second_opinion:SecondOpinion"]
+
+
+@pytest.mark.proof
+def test_a_new_package_is_installed_and_used_and_its_own_test_passes(tmp_path):
+    write("second_opinion", tmp_path)
+    project, site = tmp_path / "second_opinion", tmp_path / "site"
+    options = ["--offline", "--no-deps", "--no-build-isolation", "--python", sys.executable, "--target", str(site)]
+    uv = Path(sys.executable).with_name("uv")
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    coordeval = [sys.executable, "-m", "coordeval", "configurations", "show", "second_opinion"]
+    for command in (
+        [uv, "pip", "install", *options, str(project)],
+        coordeval,
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+    ):
+        done = subprocess.run(command, env=environment, cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        if command is coordeval:
+            assert "role second_opinion: You give the last word" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["Second", "2nd", "a-b", "delphi", ""])
