@@ -48,8 +48,10 @@ def load(files: tuple[Path, ...] = (), isolate: Collection[Path] = ()) -> Regist
     for file in files:
         for cls in isolated(file) if file in isolate else classes_in(file):
             _check(cls, cls.name)
-            if cls.name in classes:
-                raise PluginError(f"{file}: configuration {cls.name!r} exists already; give yours another name")
+            if cls.name in classes and not _from(classes[cls.name], file):
+                raise PluginError(
+                    f"{file}: configuration {cls.name!r} exists already; give yours another name, or uninstall the other"
+                )
             classes[cls.name] = cls
     return Registry("configuration", classes, quarantined, tracebacks)
 
@@ -57,6 +59,15 @@ def load(files: tuple[Path, ...] = (), isolate: Collection[Path] = ()) -> Regist
 def classes_in(file: Path) -> list[type[Configuration]]:
     """The configurations that a Python file defines, which is run for that. Raises PluginError saying what is wrong."""
     return from_file(file, wanted=_is_one, what="subclass of configurations.Configuration", check=_check)
+
+
+def _from(cls: type, file: Path) -> bool:
+    """Whether an installed class is that of this very file, or of a copy of it, as where a package's author tries it."""
+    try:
+        own = Path(inspect.getfile(cls))
+        return own.samefile(file) or own.read_bytes() == file.read_bytes()
+    except (OSError, TypeError):  # it has no file
+        return False
 
 
 def _default(field: FieldInfo) -> str:

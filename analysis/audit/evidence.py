@@ -31,7 +31,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             **dict.fromkeys(("ask", "agent", "round"), _WHOLE),
             **dict.fromkeys(("role", "kind"), _TEXT),
             "probability": _REAL,
-            "reading": _TEXT,
+            **dict.fromkeys(("reading", "rationale"), _TEXT),
         },
         "calls": {
             "forecast_id": _TEXT,
@@ -45,7 +45,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "items": _WHOLE,
             "error": pl.Boolean,
         },
-        "messages": {"forecast_id": _TEXT, "from_ask": _WHOLE, "to_ask": _WHOLE},
+        "messages": {"forecast_id": _TEXT, "from_ask": _WHOLE, "to_ask": _WHOLE, "statistic": _TEXT},
         "commitments": {
             "forecast_id": _TEXT,
             **dict.fromkeys(("agent", "proposal"), _WHOLE),
@@ -74,7 +74,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 - `asks`: what each agent said: kind is estimate, report or failed.
 - `calls`: the model's replies, one row per turn of an ask.
 - `tool_calls`: result_key is a hash of the result, question the one that it names, last_date the latest day that it is of.
-- `messages`: the statement of from_ask was shown in to_ask.
+- `messages`: the statement of from_ask was shown in to_ask; where it was part of a number only, statistic is that number's text.
 - `commitments`: where an agent stands on a proposal in the end; kept is null where nothing bound it or it said no more.
 - `prompts`: the distinct texts about a market at the head of its prompts, with one draw that has it.
 - `reports`: a text without a probability, and everything that its author was shown.

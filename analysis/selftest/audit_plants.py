@@ -85,7 +85,9 @@ def _repeated(frames: Frames, which: Which) -> Frames:
 
 
 def _unsaid(frames: Frames, which: Which) -> Frames:
-    lost = frames["forecasts"].filter(which).select("forecast_id", from_ask=pl.lit(99), to_ask=pl.lit(100))
+    lost = frames["forecasts"].filter(which).select(
+        "forecast_id", from_ask=pl.lit(99), to_ask=pl.lit(100), statistic=pl.lit(None)
+    )
     return frames | {"messages": pl.concat([frames["messages"], lost.cast(frames["messages"].schema)])}
 
 
@@ -119,6 +121,12 @@ def _copied(frames: Frames, which: Which) -> Frames:
     return _set("forecasts", probability=pl.col("market_price"))(frames, which)
 
 
+def _lost_view(frames: Frames, which: Which) -> Frames:
+    lost = (pl.col("from_ask") == 0) & (pl.col("to_ask") == AGENTS + 1)
+    return frames | {"messages": frames["messages"].filter(~(which & lost))}
+
+
+_MISQUOTED: Final = pl.format("Agent 2 says {}, which moves me.", ((pl.col("probability") + 0.5) % 1).round(2))
 _DETAILS: Final = pl.col("tool") == "market_details"
 _SEARCH: Final = pl.col("tool") == "search_evidence"
 _FIRST: Final = pl.col("ask") == 1
@@ -167,6 +175,13 @@ PLANTS: Final[Mapping[str, Plant]] = {
         put=_broken,
         of=(DEBATE,),
     ),
+    "misquote": Plant(
+        rule="drift",
+        about="a critic has a peer at a number that it never said",
+        put=_set("asks", rationale=_MISQUOTED, when=(pl.col("role") == "critic") & (pl.col("agent") == 0)),
+        of=(DEBATE,),
+    ),
+    "lost view": Plant(rule="drift", about="one critic is not shown what all others were", put=_lost_view, of=(DEBATE,)),
     "cut off": Plant(
         rule="truncated_replies",
         about="a reply ends at the output cap",

@@ -99,7 +99,8 @@ class _Rows:
         for j in range(AGENTS):
             ask = AGENTS + j
             self._ask(where, m, ask, j, 1, "critic", q[j], request=f"{where}-{ask}", draw=f"{where}-{ask}", tools=False)
-            self.rows["messages"] += [{"forecast_id": where, "from_ask": i, "to_ask": ask} for i in range(AGENTS)]
+            self.rows["asks"][-1]["rationale"] = _quoting((j + 1) % AGENTS, p, m)
+            self.rows["messages"] += [_shown(where, i, ask) for i in range(AGENTS)]
 
     def reports(self, m: int, p: float) -> None:
         where, last = self._forecast(REPORTS, m, p, AGENTS + 2), AGENTS + 1
@@ -111,7 +112,7 @@ class _Rows:
                 where, m, ask, agent, level, role, estimate, request=f"{where}-{ask}", draw=f"{where}-{ask}", tools=tools
             )
             seen = [] if ask == 0 else [0] if ask < last else list(range(1, last))
-            self.rows["messages"] += [{"forecast_id": where, "from_ask": i, "to_ask": ask} for i in seen]
+            self.rows["messages"] += [_shown(where, i, ask) for i in seen]
             if role == "specialist":
                 fact = f"The port's budget is ${m + 3}.25 million, by its own filing."
                 about = {"forecast_id": where, "ask": ask, "text": fact}
@@ -140,7 +141,8 @@ class _Rows:
         place = {"forecast_id": where, "ask": ask}
         said = {"agent": agent, "round": level, "role": role, "kind": "report" if p is None else "estimate"}
         reading = "" if p is None else f"It counts if this happens in time: {self.facts[m]['question']}"
-        self.rows["asks"].append({**place, **said, "probability": None if p is None else float(p), "reading": reading})
+        told = {"probability": None if p is None else float(p), "reading": reading, "rationale": "The documents bear on it."}
+        self.rows["asks"].append({**place, **said, **told})
         call = {"turn": 0, "draw_id": draw, "request_id": request, "stop_reason": "tool_use"}
         self.rows["calls"].append(place | call)
         day = f"{self.facts[m]['as_of'] - timedelta(days=2):%Y-%m-%d}"
@@ -148,6 +150,15 @@ class _Rows:
             question = self.facts[m]["question"] if tool == "market_details" else None
             used = {"turn": 0, "position": position, "tool": tool, "result_key": f"{tool}-{m}", "question": question}
             self.rows["tool_calls"].append(place | used | {"last_date": day, "items": 3, "error": False})
+
+
+def _shown(where: str, source: int, ask: int) -> dict[str, Any]:
+    return {"forecast_id": where, "from_ask": source, "to_ask": ask, "statistic": None}
+
+
+def _quoting(other: int, p: Floats, m: int) -> str:
+    """Reasons that quote a peer as people and models do, in whole percent or two digits."""
+    return f"Agent {other + 1} says {p[other]:.0%}, which moves me." if m % 2 else f"Agent {other + 1} is at {p[other]:.2f}."
 
 
 def _block(facts: dict[str, Any], price: float) -> str:

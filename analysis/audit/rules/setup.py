@@ -89,7 +89,7 @@ class EmptyPeers(Rule):
     name = "empty_peers"
     severity = "error"
     looks_for = "a revision in a group that was shown its author's own words and nobody else's"
-    stage = "talk"
+    stage = "setup"
     modes: ClassVar = ("1.4", "2.4")
     needs = ("asks", "messages")
 

@@ -314,7 +314,7 @@ def test_a_rule_is_checked_at_the_door(cls, name, words):
 
 def test_every_rule_of_the_project_is_offered_like_a_plugin():
     assert RULES.quarantined == {}
-    assert len(RULES.classes) == 23
+    assert len(RULES.classes) == 24
     stages = [rule.stage for rule in RULES.made()]
     assert stages == sorted(stages, key=("setup", "prompt", "tools", "reading", "talk", "answer", "record").index)
 

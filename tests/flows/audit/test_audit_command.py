@@ -30,7 +30,7 @@ def audited(*arguments: object):
 def test_a_simulated_study_holds_no_error_and_is_labelled(ledger):
     done = audited("small", "--ledger", ledger)
     assert done.exit_code == 0, done.output
-    assert "23 rules looked at 24 forecasts" in done.output
+    assert "24 rules looked at 24 forecasts" in done.output
     assert "SIMULATED" in done.output
     found = audit_study(read(ledger), "small")
     assert {one.rule for one in found.looked if one.why} == {"empty_peers", "unsupported_claim"}  # nobody talks

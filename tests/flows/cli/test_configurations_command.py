@@ -125,6 +125,21 @@ def test_a_quarantined_one_is_shown_with_the_whole_traceback_of_what_it_raised(m
     assert told["traceback"].startswith("Traceback (most recent call last):")
 
 
+def test_a_file_that_is_installed_too_is_no_other_configuration_of_its_name(monkeypatch, tmp_path):
+    source = tmp_path / "opinion" / "__init__.py"
+    source.parent.mkdir()
+    source.write_text(Path(__file__).with_name("opinion_plugin.txt").read_text())
+    monkeypatch.syspath_prepend(tmp_path)
+    real = plugins.entry_points
+    point = EntryPoint("opinion", "opinion:Opinion", "coordeval.configurations")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [*real(group=group), point])
+    assert "forecaster answers with its estimate" in listed("show", "opinion", "--plugin", str(source))
+    copy = tmp_path / "changed.py"
+    copy.write_text(source.read_text() + "# changed\n")
+    done = CliRunner().invoke(app, ["configurations", "show", "opinion", "--plugin", str(copy)])
+    assert "give yours another name, or uninstall the other" in str(done.exception)
+
+
 @pytest.mark.parametrize("name", ["exits", "interrupts", "odd"])
 def test_one_that_raises_what_cannot_be_told_is_shown_too(crowd, name):
     done = CliRunner().invoke(app, ["configurations", "show", name])
