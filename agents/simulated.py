@@ -28,6 +28,7 @@ from struct import unpack
 from typing import Any, ClassVar, NamedTuple
 
 from coordeval.agents import simulated_bargaining as bargaining
+from coordeval.agents import simulated_diagnosing as diagnosing
 from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
 from coordeval.agents.simulated_reading import Opening, Talk, read_request, text_of
 from coordeval.agents.simulated_words import probability_of, reasons, review
@@ -106,6 +107,8 @@ class SimulatedModel:
     async def complete(self, request: Request, slot: Slot) -> Reply:
         opening, talk = read_request(request.messages)
         luck = _luck(self.parameters.seed, request.key, slot.replicate, slot.k)
+        if (told := diagnosing.answer(text_of(request.messages[0]["content"]), luck.use_id)) is not None:
+            return self._reply(request, [_use(luck, 0, *told)], "tool_use")
         if tools := self._next_tools(opening, talk, request, luck):
             return self._reply(request, [_use(luck, i, *tool) for i, tool in enumerate(tools)], "tool_use")
         answer = self._answer(opening, talk, luck)

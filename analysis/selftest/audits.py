@@ -12,6 +12,7 @@ from scipy.stats import binom
 from coordeval.analysis.audit import Rule, audit, diagnose, evidence, suspects
 from coordeval.analysis.selftest.audit_plants import PLANTS, planted
 from coordeval.analysis.selftest.audit_world import DEBATE, ELEMENTS, Frames, world
+from coordeval.analysis.selftest.diagnoses import Way, ways
 
 MARKETS: Final = 60
 FALSE_ALARMS: Final = 0.02
@@ -31,10 +32,12 @@ class Size:
     clean: int
     planted: int
     caused: int
+    searched: int
+    """Of those with all causes, in how many a model looks as well."""
 
 
-FULL: Final = Size(clean=300, planted=25, caused=20)
-QUICK: Final = Size(clean=12, planted=2, caused=3)
+FULL: Final = Size(clean=300, planted=25, caused=20, searched=20)
+QUICK: Final = Size(clean=12, planted=2, caused=3, searched=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class Audits:
     """Fault -> (forecasts in which the diagnosis named it as the first cause, forecasts that had it)."""
     accused: tuple[int, int]
     """(Forecasts without a fault of which the diagnosis says that a row proves one, such forecasts.)"""
+    ways: Sequence[Way]
+    """The rules beside a tree search and one pass by the simulated model, on the same forecasts."""
 
     @property
     def right(self) -> float:
@@ -83,6 +88,11 @@ class Audits:
             if one.detected[max(RATES)] < least
         ]
         wrong = [f"the first cause is named in {self.right:.0%}, less than {NAMED:.0%}"] if self.right < NAMED else []
+        wrong += [
+            f"{one.way} names the first cause in {one.right:.0%}, less than {NAMED:.0%}"
+            for one in self.ways
+            if one.way != "one pass" and one.named < binom.ppf(1 - _SURE, one.of, NAMED)
+        ]
         return [*worst, *missed, *wrong]
 
 
@@ -114,7 +124,9 @@ def audits(size: Size, rules: Sequence[Rule], *, seed: int = 0, told: Callable[[
             else:
                 had[cause] += 1
                 named[cause] += first is not None and first.rule == PLANTS[cause].rule
+    told("the rules, a tree search and one pass side by side")
     return Audits(
+        ways=ways(size.searched, rules, caused, seed=seed),
         size=size,
         alarms=dict(alarms),
         found=found,

@@ -24,6 +24,17 @@ def cause_rows(found: Audits) -> list[tuple[str, ...]]:
     return [("first cause", "named", "share"), *rows]
 
 
+def way_rows(found: Audits) -> list[tuple[str, ...]]:
+    """Header and a row for each way of looking for the first cause."""
+    header = ("who looks", "first cause named", "share", "sound forecasts accused", "asks a forecast", "tokens a forecast")
+    rows = [
+        (one.way, f"{one.named:,} of {one.of:,}", f"{one.right:.1%}", f"{one.accused:,} of {one.sound:,}",
+         *("–" if n is None else f"{n:,.0f}" for n in (one.asks, one.tokens)))
+        for one in found.ways
+    ]  # fmt: skip
+    return [header, *rows]
+
+
 def measured(found: Audits, command: str) -> str:
     """All of it as Markdown."""
     size = found.size
@@ -45,6 +56,11 @@ def measured(found: Audits, command: str) -> str:
             f"Of {free:,} forecasts without a fault {accused:,} are said to have one that a row proves.",
             "",
             _table(cause_rows(found)),
+            "",
+            f"The rules beside the simulated model, on the same forecasts of {size.searched:,} such studies; one pass is asked anew",
+            "until it has used at least as many tokens as the search, and the majority counts:",
+            "",
+            _table(way_rows(found)),
         ]
     )
 

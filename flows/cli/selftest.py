@@ -225,7 +225,7 @@ def audit(
 
     from coordeval.analysis.audit.registry import load
     from coordeval.analysis.selftest.audits import FULL, QUICK, audits
-    from coordeval.analysis.selftest.audits_writing import cause_rows, detection_rows, into, measured
+    from coordeval.analysis.selftest.audits_writing import cause_rows, detection_rows, into, measured, way_rows
 
     page = None
     if docs is not None:
@@ -241,7 +241,7 @@ def audit(
     if as_json:
         print_result(asdict(found) | {"right": found.right, "failures": found.failures})
     else:
-        for header, *lines in (detection_rows(found), cause_rows(found)):
+        for header, *lines in (detection_rows(found), cause_rows(found), way_rows(found)):
             made = table(*header, numbers=tuple(range(2 if "rule" in header else 1, len(header))))
             for line in lines:
                 made.add_row(*line)
