@@ -36,7 +36,7 @@ class _Page:
 
 
 def answer(text: str, seed: str) -> tuple[str, dict[str, Any]] | None:
-    """(the tool, what is handed in) of an investigator or a reviewer; None: the ask is another one. `seed`: which draw it is."""
+    """(the tool, what is handed in) of an investigator or a reviewer; None: the ask is another. `seed`: which draw it is."""
     if text.startswith('<role name="investigator">'):
         return "submit_hypothesis", _hypothesis(_read(text), seed)
     if text.startswith('<role name="reviewer">'):
@@ -120,7 +120,9 @@ def _later(words: str, head: Mapping[str, str]) -> bool:
 
 def _misread(words: str, head: Mapping[str, str]) -> bool:
     reading = re.search(r"^Its reading of the question: (.*)$", words, re.MULTILINE)
-    return reading is not None and bool({*re.findall(r"\d{2,}", reading[1])} - {*re.findall(r"\d+", head.get("Question", ""))})
+    return reading is not None and bool(
+        {*re.findall(r"\d{2,}", reading[1])} - {*re.findall(r"\d+", head.get("Question", ""))}
+    )
 
 
 def _unsupported(words: str, head: Mapping[str, str]) -> bool:

@@ -30,13 +30,13 @@ class Repairs(Plugins[type[Repair]]):
 
 def load(files: tuple[Path, ...] = ()) -> Repairs:
     """Everything installed, and the repairs found in `files`."""
-    classes, quarantined = installed(GROUP, _check)
+    classes, quarantined, tracebacks = installed(GROUP, _check)
     for file in files:
         for cls in from_file(file, wanted=_is_one, what="subclass of coordeval.grounding.Repair", check=_check):
             if cls.name in classes:
                 raise PluginError(f"{file}: repair {cls.name!r} exists already; give yours another name")
             classes[cls.name] = cls
-    return Repairs("repair", classes, quarantined)
+    return Repairs("repair", classes, quarantined, tracebacks)
 
 
 def _is_one(cls: type) -> bool:

@@ -47,7 +47,7 @@ class Plugins(Generic[T]):
 
 
 def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
-    """The classes of an entry-point group by name, name -> why one is not there, and name -> the traceback of what it raised.
+    """The classes of an entry-point group by name, name -> why one is not there, name -> the traceback of what it raised.
 
     `check` raises what is wrong.
     """

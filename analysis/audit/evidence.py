@@ -74,7 +74,7 @@ FRAMES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 - `asks`: what each agent said: kind is estimate, report or failed.
 - `calls`: the model's replies, one row per turn of an ask.
 - `tool_calls`: result_key is a hash of the result, question the one that it names, last_date the latest day that it is of.
-- `messages`: the statement of from_ask was shown in to_ask; where it was part of a number only, statistic is that number's text.
+- `messages`: the statement of from_ask was shown in to_ask; as part of a number only, statistic is its text.
 - `commitments`: where an agent stands on a proposal in the end; kept is null where nothing bound it or it said no more.
 - `prompts`: the distinct texts about a market at the head of its prompts, with one draw that has it.
 - `reports`: a text without a probability, and everything that its author was shown.
@@ -145,7 +145,9 @@ class Evidence:
             for name, columns in FRAMES.items()
             if "forecast_id" in columns
         }
-        parts |= {name: getattr(self, name).filter(pl.col("market_id").is_in(market)) for name in ("markets", "prompts")}
+        parts |= {
+            name: getattr(self, name).filter(pl.col("market_id").is_in(market.implode())) for name in ("markets", "prompts")
+        }
         return replace(self, **parts)
 
 

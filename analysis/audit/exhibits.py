@@ -216,7 +216,8 @@ def _came_to(asks: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], elemen
     if not asks:
         lines.append("Nobody was asked, or nothing of it is recorded.")
     if said:
-        last = [r["probability"] for r in said if r["round"] == max(r["round"] for r in said)]
+        ends = max((r["round"] for r in said if r["round"] is not None), default=None)
+        last = [r["probability"] for r in said if r["round"] == ends]
         lines.append(f"The last round's estimates have the median {median(last):.4f} and the mean {fmean(last):.4f}.")
     declared = elements.get("aggregation")
     if declared:

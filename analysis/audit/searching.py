@@ -2,11 +2,11 @@
 
 A node is a suspicion and the rows that were opened on the way to it. The leaf of highest UCT is worked on: `width`
 investigators who see its rows, the suspicions before and their reviews name a cause each, and rows to open next; a reviewer
-who sees only the named rows scores each. A reward is weight · score + (1 − weight) · share of siblings with the same cause; a
-value is the mean of the rewards at and below a node, divided once. Every token of every ask is under the one budget.
+who sees only the named rows scores each. A reward is weight · score + (1 − weight) · share of siblings with the same cause;
+a value is the mean of the rewards at and below a node, divided once. Every token of every ask is under the one budget.
 
-The answer is the earliest cause, as causes begin, among those whose rows a reviewer found to show it; where there is none, the
-one of highest value. (The paper takes the best terminal; here a consequence can be proved as well as its cause.)
+The answer is the earliest cause, as causes begin, among those whose rows a reviewer found to show it; where there is none,
+the one of highest value. (The paper takes the best terminal; here a consequence can be proved as well as its cause.)
 """
 
 import asyncio

@@ -85,8 +85,10 @@ def _repeated(frames: Frames, which: Which) -> Frames:
 
 
 def _unsaid(frames: Frames, which: Which) -> Frames:
-    lost = frames["forecasts"].filter(which).select(
-        "forecast_id", from_ask=pl.lit(99), to_ask=pl.lit(100), statistic=pl.lit(None)
+    lost = (
+        frames["forecasts"]
+        .filter(which)
+        .select("forecast_id", from_ask=pl.lit(99), to_ask=pl.lit(100), statistic=pl.lit(None))
     )
     return frames | {"messages": pl.concat([frames["messages"], lost.cast(frames["messages"].schema)])}
 

@@ -57,8 +57,8 @@ def measured(found: Audits, command: str) -> str:
             "",
             _table(cause_rows(found)),
             "",
-            f"The rules beside the simulated model, on the same forecasts of {size.searched:,} such studies; one pass is asked anew",
-            "until it has used at least as many tokens as the search, and the majority counts:",
+            f"The rules beside the simulated model, on the same forecasts of {size.searched:,} such studies; one pass is",
+            "asked anew until it has used at least as many tokens as the search, and the majority counts:",
             "",
             _table(way_rows(found)),
         ]

@@ -81,7 +81,9 @@ def why_not(registry: Registry, name: str, console: Terminal, *, as_json: bool) 
     if as_json:
         print_result({"name": name, "quarantined": reason, "traceback": traceback})
         return
-    console.print(f"{one_line(name)} could not be loaded: {one_line(reason)}", style="bold red", soft_wrap=True, markup=False)
+    console.print(
+        f"{one_line(name)} could not be loaded: {one_line(reason)}", style="bold red", soft_wrap=True, markup=False
+    )
     for line in (traceback or "").splitlines():
         console.print(f"    {shown(line)}", soft_wrap=True, markup=False, highlight=False)
 

@@ -366,7 +366,7 @@ def configurations(
     files = tuple(plugin or ())
     registry = load(files, files if isolate else ())
     found = described(registry)
-    if show in registry.quarantined:
+    if show is not None and show in registry.quarantined:
         why_not(registry, show, console, as_json=as_json)
         raise typer.Exit(1)
     if show is not None:

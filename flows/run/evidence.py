@@ -43,7 +43,9 @@ _TOOL_CALLS = rf"""
         items, error
     FROM tool_calls SEMI JOIN {_IDS} USING (forecast_id) ORDER BY forecast_id, ask, turn, position
 """
-_MESSAGES = f"SELECT forecast_id, from_ask, to_ask, statistic FROM messages SEMI JOIN {_IDS} USING (forecast_id) ORDER BY ALL"
+_MESSAGES = (
+    f"SELECT forecast_id, from_ask, to_ask, statistic FROM messages SEMI JOIN {_IDS} USING (forecast_id) ORDER BY ALL"
+)
 _MARKETS = """
     SELECT m.market_id, m.event_id, m.question, min(c.as_of) AS as_of, m.scheduled_close, o.resolved_at
     FROM cells c JOIN markets m ON m.market_id = c.market_id LEFT JOIN current_outcomes o ON o.market_id = m.market_id

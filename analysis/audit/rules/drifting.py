@@ -19,7 +19,7 @@ _KINDS = {
 
 
 class Drifted(Rule):
-    """See `analysis.talk.drift`. Of a reading that differs both from the question and from its peers', `misreading` is first."""
+    """See `analysis.talk.drift`. Where a reading differs both from the question and its peers', `misreading` is first."""
 
     name = "drift"
     severity = "warning"
