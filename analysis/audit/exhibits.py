@@ -4,7 +4,7 @@ Each row has a title, which says what it is, and its words, which say what is re
 them: what a round came to, and who was shown what in it.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -187,8 +187,8 @@ def _rounds(one: Evidence, asks: Sequence[Mapping[str, Any]], facts: Mapping[str
                     f"Nearest to the forecast {facts['probability']:.4f} began agent {agent + 1}, at {start:.4f}; "
                     f"the first estimates were {max(v for _, v in begun) - min(v for _, v in begun):.4f} apart."
                 )
-        views = {tuple(sorted(shown[row["ask"]])) for row in mine}
-        if number and len(mine) > 2 and len(views) > 1:
+        views = Counter(tuple(sorted(shown[row["ask"]])) for row in mine)
+        if len(mine) > 2 and len(mine) > max(views.values()) > len(mine) / 2:
             each = "; ".join(f"agent {(row['agent'] or 0) + 1} asks {sorted(shown[row['ask']])}" for row in mine)
             lines.append(f"Not all were shown the same: {each}.")
         row = {"table": "telemetry", "id": f"round {number}", "ask": None}

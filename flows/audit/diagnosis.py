@@ -1,16 +1,17 @@
 """The diagnosis of one forecast of a ledger, and how it is shown."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 
-from coordeval.analysis.audit import MAST, Cause, Diagnosis, diagnose
+from coordeval.analysis.audit import MAST, Cause, Diagnosis, Evidence, diagnose
 from coordeval.analysis.audit.registry import load
 from coordeval.analysis.base.numerals import counted, number
 from coordeval.flows.run.evidence import study_evidence
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError
-from coordeval.market_data.text import shown
+from coordeval.market_data.text import one_line, shown
 
 _CELLS = """
     SELECT DISTINCT c.forecast_id, c.study_id, c.configuration, c.market_id, c.replicate
@@ -18,10 +19,10 @@ _CELLS = """
 """
 
 
-def diagnosed(reader: Reader, forecast: str) -> Diagnosis:
-    """The diagnosis of the forecast whose id begins with `forecast` (at least 4 hex digits), among all of its study.
+def evidence_of(reader: Reader, forecast: str) -> tuple[Evidence, str]:
+    """(the evidence of its study, the id) of the forecast whose id begins with `forecast` (at least 4 hex digits).
 
-    A forecast that several studies share is held against the first of them. Raises CoordevalError where there is not one.
+    Of a forecast that several studies share it is the first of them. Raises CoordevalError where there is not one.
     """
     with reader.moment() as held:
         rows = held.query(_CELLS, [forecast]).to_dicts() if len(forecast) >= 4 else []
@@ -30,8 +31,37 @@ def diagnosed(reader: Reader, forecast: str) -> Diagnosis:
             named = ", ".join(f"{r['forecast_id'][:12]} ({r['configuration']}, {r['market_id']})" for r in rows[:10])
             problem = f"forecast id {forecast!r} is ambiguous: {named}" if ids else f"there is no forecast {forecast!r}"
             raise CoordevalError(f"{problem}; `coordeval forecasts STUDY` lists them, write at least 4 hex digits")
-        known = study_evidence(held, str(rows[0]["study_id"]))
-    return diagnose(known, next(iter(ids)), load().made())
+        return study_evidence(held, str(rows[0]["study_id"])), next(iter(ids))
+
+
+def diagnosed(reader: Reader, forecast: str) -> Diagnosis:
+    """What the rules have about this forecast, among all of its study; as `evidence_of` finds it."""
+    return diagnose(*evidence_of(reader, forecast), load().made())
+
+
+def print_asked(asked: Mapping[str, Any], console: Console) -> None:
+    """What a model found, as `asking.Asked.as_json`: its cause, what it rests on, and what it took."""
+    mark = "SIMULATED, " if asked["simulated"] else ""
+    head = f"{asked['way']} by {asked['model']} ({mark}{asked['tokens']:,} of {asked['budget']:,} tokens, {_took(asked)})"
+    for line, style in ((head, "dim"), *in_words(asked)):
+        console.print(line, style=style, soft_wrap=True, markup=False)
+
+
+def in_words(asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(line, style): the cause, the rows it rests on, and why the search ended."""
+    if asked["cause"] is None:
+        yield "it names no cause", ""
+    else:
+        holds = "" if asked["held"] or asked["way"] == "one pass" else "; no reviewer held its rows to show it"
+        yield f"it names: {asked['cause']}{holds}: {shown(asked['why'])}", "bold"
+    for row in asked["rows"]:
+        yield f"    [{row['number']}] {shown(row['title'])}: {one_line(row['words'])[:300]}", "dim"
+    yield f"it ended because {shown(asked['ended'])}", "dim"
+
+
+def _took(asked: Mapping[str, Any]) -> str:
+    paid = "" if asked["simulated"] or asked["paid_usd"] is None else f", ${asked['paid_usd']:.4f} paid"
+    return f"{counted(asked['asks'], 'ask')}{paid}"
 
 
 def print_diagnosis(found: Diagnosis, console: Console) -> None:

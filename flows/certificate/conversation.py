@@ -21,6 +21,7 @@ _FORECAST: Final = """
 _CELL: Final = "SELECT market_price, as_of FROM cells WHERE forecast_id = ? ORDER BY study_id = ? DESC LIMIT 1"
 _ESTIMATES: Final = "SELECT * FROM estimates WHERE forecast_id = ? ORDER BY ask"
 _MESSAGES: Final = "SELECT from_ask, to_ask, statistic FROM messages WHERE forecast_id = ? ORDER BY ALL"
+_ACTS: Final = "SELECT * FROM acts WHERE forecast_id = ? ORDER BY ask, position"
 _TOOLS: Final = "SELECT * FROM tool_calls WHERE forecast_id = ? ORDER BY ask, turn, position"
 _CALLS: Final = """
     SELECT c.*, d.request, d.reply, d.served_model, d.payer
@@ -64,6 +65,8 @@ class Conversation:
     forecast: dict[str, Any]
     system: str
     asks: list[Ask]
+    acts: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of the table `acts`, in the order in which they were done."""
 
     def _repr_html_(self) -> str:
         """What a notebook shows: each ask folded, its answer in the line that unfolds it."""
@@ -110,6 +113,7 @@ def conversation(ledger: Reader, forecast_id: str, study_id: str = "") -> Conver
         messages = reader.query(_MESSAGES, [forecast_id]).rows()
         tools = reader.query(_TOOLS, [forecast_id]).to_dicts()
         calls = reader.query(_CALLS, [forecast_id]).to_dicts()
+        acts = reader.query(_ACTS, [forecast_id]).to_dicts()
     system = ""
     asks: dict[int, Ask] = {}
     for call in calls:
@@ -134,7 +138,7 @@ def conversation(ledger: Reader, forecast_id: str, study_id: str = "") -> Conver
         if number not in asks:  # no call was stored for it
             shown, made = _sources(messages, number), _statistics(messages, number)
             asks[number] = Ask(number, row["agent"], row["round"], row["role"], shown, "", row, statistics=made)
-    return Conversation(forecast, system, [asks[number] for number in sorted(asks)])
+    return Conversation(forecast, system, [asks[number] for number in sorted(asks)], acts)
 
 
 def _sources(messages: list[tuple[Any, ...]], ask: int) -> list[int]:

@@ -11,6 +11,7 @@ import orjson
 from coordeval.analysis.talk.credit import TOLERANCE, agreement_said, credit
 from coordeval.analysis.talk.drift import Drift, drift
 from coordeval.configurations.record import shared_record
+from coordeval.flows.certificate.acted import Committed, committed
 from coordeval.flows.certificate.certificate import forecast_id_of
 from coordeval.flows.certificate.conversation import Ask, Conversation, conversation
 from coordeval.ledger import Reader
@@ -101,6 +102,8 @@ class Trace:
     """Ask -> digest of what it was shown."""
     drift: tuple[Drift, ...]
     """See `analysis.talk.drift`."""
+    commitments: Committed
+    """What agents committed themselves to."""
 
     @property
     def undeclared(self) -> list[Flow]:
@@ -158,6 +161,7 @@ def traced(found: Conversation, elements: Mapping[str, Any] | None, *, tolerance
         record=chain[-1].digest if chain else None,
         views={entry.ask: entry.view for entry in chain},
         drift=tuple(drift(rows)),
+        commitments=committed(found.acts, found.asks),
         **{name: own[name] for name in (*names, "outcome", "market_price", "simulated")},
         tolerance=tolerance,
         steps=tuple(steps),

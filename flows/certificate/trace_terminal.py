@@ -3,6 +3,7 @@
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from coordeval.flows.certificate.acted import commitment_lines, does
 from coordeval.flows.certificate.trace import Flow, Step, Trace
 from coordeval.flows.terminal import table, words
 
@@ -25,6 +26,11 @@ def print_trace(found: Trace, console: Console) -> None:
     console.print(_pulls(found))
     for line in agreement_lines(found):
         console.print(words(line))
+    if found.commitments.acts:
+        console.print(words("Commitments: to acknowledge is not to agree, and binds nobody", style="bold"))
+        console.print(_acts(found))
+        for line in commitment_lines(found.commitments):
+            console.print(words(line))
     for line in (*topology_lines(found), *record_lines(found)):
         console.print(words(line))
 
@@ -100,6 +106,13 @@ def _pulls(found: Trace) -> RenderableType:
     made.title = words("Who moved whom, in logits over all rounds")
     for a in heard:
         made.add_row(words(f"agent {a + 1}"), *(f"{pulls[a, b]:.2f}" if (a, b) in pulls else "" for b in movers))
+    return made
+
+
+def _acts(found: Trace) -> RenderableType:
+    made = table("ask", "round", "who", "does", numbers=(0, 1))
+    for act in found.commitments.acts:
+        made.add_row(str(act.ask), str(act.round), words(f"agent {act.agent + 1}"), words(does(act)))
     return made
 
 

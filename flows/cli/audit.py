@@ -8,8 +8,10 @@ import typer
 
 from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from coordeval.flows.terminal import Terminal, print_result
+from coordeval.market_data.errors import CoordevalError
 
 console = Terminal()
+errors = Terminal(stderr=True)
 
 
 class FailOn(StrEnum):
@@ -66,15 +68,56 @@ def diagnose(
     forecast: Annotated[
         str, typer.Argument(help="A forecast's id, or the start of it; `coordeval forecasts STUDY` lists them.")
     ],
+    search: Annotated[
+        bool, typer.Option("--search", help="A model looks through its trace, by a reflection-guided tree search.")
+    ] = False,
+    one_pass: Annotated[bool, typer.Option("--one-pass", help="A model reads all of the trace at once instead.")] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", metavar="STUDY", help="A study file whose [model] looks; else the forecast's own, simulated."
+        ),
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="All that its asks may take, read and written.")] = 60_000,
+    yes: Annotated[bool, typer.Option("--yes", help="Whatever it costs.")] = False,
+    yes_up_to: Annotated[str | None, typer.Option("--yes-up-to", metavar="USD", help="Up to so many US dollars.")] = None,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Also a model that failed its exam.")] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Why this forecast was bad: what the audit's rules have about it, ranked, the most probable first cause at the top."""
-    from coordeval.flows.audit.diagnosis import diagnosed, print_diagnosis
+    """Why this forecast was bad: what the audit's rules have about it, ranked, the most probable first cause at the top.
+
+    With --search, --one-pass or --model a model names the first cause among the rules' faults and MAST's modes, with the
+    rows it rests on. Exit status 1: the model answered nothing.
+    """
+    from coordeval.analysis.audit import diagnose as by_rules
+    from coordeval.analysis.audit.registry import load
+    from coordeval.flows.audit.asking import ask, kept, model_of
+    from coordeval.flows.audit.diagnosis import evidence_of, print_asked, print_diagnosis
+    from coordeval.flows.cli.costs import terminal
     from coordeval.ledger import read
 
-    found = diagnosed(read(ledger), forecast)
+    if search and one_pass:
+        raise CoordevalError("--search and --one-pass are two ways to look: give one of them")
+    reader = read(ledger)
+    known, forecast_id = evidence_of(reader, forecast)
+    found = by_rules(known, forecast_id, load().made())
+    made = None
+    if search or one_pass or model is not None:
+        loaded = model_of(reader, forecast_id, str(known.study["study_id"]), model)
+        door = terminal(yes_up_to, yes=yes, unchecked=unchecked)
+        with errors.status("a model looks") as status:
+            made = ask(
+                ledger, known, forecast_id, loaded, door, errors, tokens=tokens, alone=one_pass, told=status.update
+            )  # fmt: skip
+    asked = [made.as_json()] if made is not None else kept(reader, forecast_id)
     if as_json:
-        print_result(found.as_json())
+        print_result(found.as_json() | {"asked": asked})
     else:
         print_diagnosis(found, console)
+        for one in asked:
+            print_asked(one, console)
+        if not asked:
+            console.print("a model looks through its trace with --search; `coordeval diagnose --help`", style="dim")
+    if made is not None and not made.found.nodes:
+        raise typer.Exit(1)

@@ -112,6 +112,25 @@ def agreed(
     return found
 
 
+def agreed_to_at_most(loaded: LoadedStudy, ledger: Path, console: Any, door: Door, what: str, most: float | None) -> None:
+    """Returns once it is agreed to that `what`, which is no run of the study, may cost `most` USD (None: not known).
+
+    Raises NotAgreed, or CoordevalError for a model that failed its exam; notes one that had none.
+    """
+    if loaded.money != "paid":
+        return
+    note = None if door.unchecked else _exam(loaded, ledger)
+    _say(console, note)
+    if door.yes or kept_within(most, loaded.study.budget_usd, door.up_to):
+        return
+    limit = "" if door.up_to is None else f", more than --yes-up-to {door.up_to}"
+    may = f"{what} may cost {'an amount that is not known' if most is None else f'up to ${most:,.2f}'}{limit}"
+    if door.ask is None:
+        raise NotAgreed(f"{may}, and {door.how}")
+    if not door.ask(f"{may}. Go on?"):
+        raise NotAgreed("not agreed to: nothing was asked, nothing was spent")
+
+
 def agreed_without_limit(loaded: LoadedStudy, *, yes: bool, ask: Callable[[str], bool] | None) -> None:
     """Consent to an exam whose --max-usd cannot be kept, since no price of the model is known. Raises NotAgreed."""
     model = loaded.study.model_name

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from coordeval.analysis.base.numerals import number
+from coordeval.flows.certificate.acted import commitment_lines, does
 from coordeval.flows.certificate.conversation import Conversation
 from coordeval.flows.certificate.trace import Trace, traced
 from coordeval.flows.certificate.trace_terminal import agreement, agreement_lines, moved_by, record_lines, topology_lines
@@ -26,6 +27,7 @@ def trace_section(found: Conversation, elements: Mapping[str, Any] | None, *, da
     parts_ = [parts.table(_steps(made))]
     parts_ += [_pulls(made)] if made.pulls() else []
     parts_.append(html.Ul([html.Li(line) for line in agreement_lines(made)]))
+    parts_ += _commitments(made)
     parts_ += [parts.note(line, kind="warning" if line.startswith("DRIFT") else "note") for line in record_lines(made)]
     against = [parts.note(line, kind="warning" if made.undeclared else "note") for line in topology_lines(made)]
     drawn = [parts.drawing(made.configuration, elements, dark=dark)] if elements else []
@@ -57,6 +59,23 @@ def _steps(made: Trace) -> parts.Table:
     ]
     columns = ("Ask", "Round", "Who", "Says", "Was shown asks", "Before", "Moved", "Moved by ask", "Agreement")
     return parts.Table("trace", columns, rows, numeric=frozenset({0, 1, 3, 5, 6}))
+
+
+def _commitments(made: Trace) -> list[Component]:
+    """Who proposed, acknowledged, agreed, rejected and withdrew, and what bound; nothing where nobody did."""
+    found = made.commitments
+    if not found.acts:
+        return []
+    rows = [
+        [html.A(str(act.ask), href=f"#ask-{act.ask}"), str(act.round), f"agent {act.agent + 1}", does(act)]
+        for act in found.acts
+    ]
+    return [
+        html.H3("Commitments"),
+        html.P("To acknowledge a proposal is not to agree to it, and binds nobody.", className="about"),
+        html.Ul([html.Li(line) for line in commitment_lines(found)]),
+        parts.table(parts.Table("acts", ("Ask", "Round", "Who", "Does"), rows, None, frozenset({0, 1}))),
+    ]
 
 
 def _pulls(made: Trace) -> Component:

@@ -10,6 +10,7 @@ from coordeval.flows.dashboard import parts
 from coordeval.flows.dashboard.pages.page import Asked, Page
 from coordeval.flows.dashboard.tags import Component, dcc, html
 from coordeval.flows.dashboard.traced import trace_section
+from coordeval.flows.dashboard.why import why_section
 from coordeval.market_data.errors import CoordevalError
 
 _ITEMS = 200
@@ -42,6 +43,7 @@ def layout(asked: Asked) -> list[Component]:
     return [
         html.H1(f"{row['configuration']}: {answer}"),
         parts.facts(about),
+        why_section(asked, row["forecast_id"]),
         *trace_section(found, (study.elements or {}).get(row["configuration"]), dark=asked.dark),
         parts.section(
             "The conversation",

@@ -8,6 +8,7 @@ import pytest
 
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.talk.credit import agreement_said, credit
+from coordeval.flows.certificate.acted import commitment_lines
 from coordeval.flows.certificate.conversation import Ask, Conversation
 from coordeval.flows.certificate.trace import Trace, traced
 from coordeval.flows.certificate.trace_terminal import print_trace
@@ -35,8 +36,8 @@ def ask(number: int, agent: int, p: float | None, shown: tuple[int, ...] = (), w
     return Ask(number, agent, 1 if shown else 0, role, list(shown), "", answer, **other)
 
 
-def made(*asks: Ask, elements: dict[str, Any] | None = None, **other: Any) -> Trace:
-    return traced(Conversation(FORECAST | other, "", list(asks)), DEBATE if elements is None else elements)
+def made(*asks: Ask, elements: dict[str, Any] | None = None, acts: Any = (), **other: Any) -> Trace:
+    return traced(Conversation(FORECAST | other, "", list(asks), list(acts)), DEBATE if elements is None else elements)
 
 
 def of_two(p: float, why: str = "") -> Trace:
@@ -166,3 +167,59 @@ def test_the_shared_record_and_drift_are_told():
         of_two(0.6, "Agent 9 knows.")
     )
     assert of_two(0.6, "Agent 9 knows.").record != clean.record
+
+
+# --- commitments
+
+
+def act(number: int, agent: int, verb: str, proposal: int | None, p: float | None = 0.5) -> dict[str, Any]:
+    row = {"forecast_id": "f", "ask": number, "position": 0, "agent": agent, "round": number, "verb": verb}
+    return row | {"proposal": proposal, "probability": p, "within": 0.05, "said": f"{verb} {proposal}"}
+
+
+def bargained(*acts: dict[str, Any]) -> Trace:
+    """Agents 0, 1 and 2 at 0.5, 0.4 and 0.9; after the acts, in asks 3 to 8, they say 0.52, 0.7 and 0.9."""
+    first = [ask(agent, agent, p) for agent, p in enumerate((0.5, 0.4, 0.9))]
+    return made(*first, *(ask(9 + agent, agent, p) for agent, p in enumerate((0.52, 0.7, 0.9))), acts=acts)
+
+
+OFFER = act(3, 0, "propose", 1)
+
+
+@pytest.mark.parametrize(
+    ("acts", "agreed", "acknowledged", "rejected", "bound", "says"),
+    [
+        ([], (0,), (), (), [(0, 0.52, True)], "agreed: agent 1. It bound agent 1, who then said 0.520: kept."),
+        ([act(4, 1, "agree", 1)], (0, 1), (), (), [(0, 0.52, True), (1, 0.7, False)], "who then said 0.700: BROKEN"),
+        ([act(4, 1, "acknowledge", 1)], (0,), (1,), (), [(0, 0.52, True)], "acknowledged, not agreed: agent 2"),
+        ([act(4, 2, "reject", 1)], (0,), (), (2,), [(0, 0.52, True)], "rejected: agent 3"),
+        ([act(4, 1, "agree", 1), act(5, 1, "withdraw", 1)], (0,), (), (), [(0, 0.52, True)], "agreed: agent 1."),
+        ([act(4, 1, "agree", 1), act(5, 0, "withdraw", 1)], (), (), (), [], "withdrawn. It binds nobody."),
+        ([act(10, 1, "agree", 1)], (0, 1), (), (), [(0, 0.52, True), (1, None, None)], "agent 2, who estimated no more"),
+        ([act(4, 1, "agree", 7)], (0,), (), (), [(0, 0.52, True)], "agreed: agent 1."),
+    ],
+)
+def test_who_stands_where_and_what_bound_whom(acts, agreed, acknowledged, rejected, bound, says):
+    found = bargained(OFFER, *acts)
+    [one] = found.commitments.proposals
+    assert (one.agreed, one.acknowledged, one.rejected) == (agreed, acknowledged, rejected)
+    assert [(b.agent, b.estimate, b.kept) for b in one.bound] == bound
+    assert any(says in line for line in commitment_lines(found.commitments)), commitment_lines(found.commitments)
+    assert len(found.as_json()["commitments"]["acts"]) == 1 + len(acts)
+
+
+def test_the_acts_stand_in_the_terminal_in_the_order_in_which_they_were_done():
+    shown = io.StringIO()
+    odd = act(5, 2, "unreadable", None, None)
+    print_trace(bargained(OFFER, act(4, 1, "acknowledge", 1), odd), Terminal(file=shown, width=120))
+    text = shown.getvalue()
+    places = [text.index(said) for said in ("proposes 1: 0.500 within 0.05", "acknowledges 1", "hands in what is no act")]
+    assert places == sorted(places)
+    assert "1 parts could not be read as acts" in text
+
+
+def test_where_nobody_commits_nothing_is_said_of_it():
+    assert bargained().commitments.acts == ()
+    shown = io.StringIO()
+    print_trace(bargained(), Terminal(file=shown, width=120))
+    assert "Commitments" not in shown.getvalue()
