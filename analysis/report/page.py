@@ -16,6 +16,7 @@ from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.base.frames import Policy, price_copies, scored
 from coordeval.analysis.control import Control
+from coordeval.analysis.cost.compute_matched import LONE
 from coordeval.analysis.differences.predictions import Stated, stated
 from coordeval.analysis.figures import style
 from coordeval.analysis.figures.style import Look, Picture
@@ -219,7 +220,8 @@ def build_report(
     record = replace(record, aggregation={**aggregations(study["elements"]), **record.aggregation})
     how: dict[str, Any] = {"bins": bins, "n": n, "seed": seed}
     found = find(made, kept, record=record, stated=_of_the_price(stated(study), copies), baseline=baseline, **how)
-    found, deeper = agreed(found, diagnose(made, kept, record, n=min(RESAMPLES, found.resamples), seed=seed), board)
+    behind = diagnose(made, kept, record, baseline=found.baseline or LONE, n=min(RESAMPLES, found.resamples), seed=seed)
+    found, deeper = agreed(found, behind, board)
     said = answers(found, deeper, board)
     board = replace(board, notes=(*board.notes, *map(_named_price, copies)))
     pending = every.filter(status="pending").height

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from coordeval.analysis.base.checks import Floats
+from coordeval.analysis.base.checks import Floats, Ints
 from coordeval.analysis.base.estimates import ESTIMATES
 from coordeval.analysis.selftest.regimes import Regime
 from coordeval.analysis.selftest.talk import AGENTS, PARAMETERS, Talk, estimates, read, revised, said, talk
@@ -29,7 +29,14 @@ _WEIGHTS: Final[Mapping[str, float]] = {"alone": 0.0, "stance": PARAMETERS.herdi
 DEBATE: Final = "peer_critique_debate"
 CONSENSUS: Final = "consensus_alignment"
 _TURNS: Final = {"single_agent": 2, DEBATE: 9, CONSENSUS: 6}
+_AGAIN: Final = 0.3
+"""Of these turns, the share that take a second one, each by itself: an agent that calls a tool, and then answers."""
 _MESSAGES: Final = {"single_agent": 0, DEBATE: 12, CONSENSUS: 6}
+"""On average: of twice as many each is shown or not, by the toss of a coin."""
+_WORDS: Final = 4
+"""Words of a last statement."""
+_SHARED: Final = {DEBATE: 0.4, CONSENSUS: 0.7}
+"""Of these, the share that all agents of a group use; the others are nobody else's. Cosines of such texts are that share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Groups:
 
     world: Talk
     arms: Mapping[str, Floats]
+    used: Mapping[str, tuple[Ints, Ints, Ints]]
+    """Configuration -> turns, messages and words that all agents share, of each market."""
 
 
 def groups(markets: int, *, regime: Regime, rng: np.random.Generator) -> Groups:
@@ -49,7 +58,15 @@ def groups(markets: int, *, regime: Regime, rng: np.random.Generator) -> Groups:
         arm: said(revised(own, peers, weight, rng.standard_normal(own.shape), PARAMETERS))
         for arm, weight in _WEIGHTS.items()
     }
-    return Groups(world, arms)
+    used = {
+        name: (
+            turns + rng.binomial(turns, _AGAIN, markets),
+            rng.binomial(2 * _MESSAGES[name], 0.5, markets),
+            rng.binomial(_WORDS, _SHARED.get(name, 0.0), markets),
+        )
+        for name, turns in _TURNS.items()
+    }
+    return Groups(world, arms, used)
 
 
 def measured(made: Groups, **options: Any) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
@@ -65,8 +82,8 @@ def measured(made: Groups, **options: Any) -> Iterator[tuple[tuple[str, str], di
         flips(_arms(made), arms=ARMS, **options).table.filter(pl.col("part") != "empty_reasons").iter_rows(named=True)
     ):
         yield (row["part"], row["measure"]), row
-    for row in scaling(_talked(made.world), **options).iter_rows(named=True):
-        if row["configuration"] != "single_agent" and row["measure"] not in ("redundancy", "overhead", "message_density"):
+    for row in scaling(_talked(made), **options).iter_rows(named=True):
+        if row["configuration"] != "single_agent":
             yield (row["configuration"], row["measure"]), row
 
 
@@ -93,6 +110,9 @@ def true_values(regime: Regime, *, markets: int = MARKETS) -> Mapping[tuple[str,
         ratio = _TURNS[name] / _TURNS["single_agent"]
         right, alone = found[name, "success"], found["single_agent", "success"]
         found[name, "efficiency"] = right / ratio
+        found[name, "overhead"] = ratio - 1
+        found[name, "message_density"] = _MESSAGES[name] / (_TURNS[name] * (1 + _AGAIN))
+        found[name, "redundancy"] = _SHARED[name]
         found[name, "error_amplification"] = (1 - right) / (1 - alone)
         found[name, "brier_amplification"] = found[name, "brier"] / found["single_agent", "brier"]
     for measure in ("flips", "movement", "harm"):
@@ -152,8 +172,19 @@ def _arms(made: Groups) -> pl.DataFrame:
     return pl.concat(parts).select(pl.col(name).cast(kind) for name, kind in ESTIMATES.items())
 
 
-def _talked(world: Talk) -> pl.DataFrame:
+def _texts(name: str, shared: Ints) -> list[list[str] | None]:
+    """What each agent of a last round writes; null of single agents."""
+    if name not in _SHARED:
+        return [None] * len(shared)
+    words = [[f"common{i}" if i < count else f"own{i}of{agent}" for i in range(_WORDS)]
+             for count in range(_WORDS + 1) for agent in range(AGENTS)]  # fmt: skip
+    of = [[" ".join(words[count * AGENTS + agent]) for agent in range(AGENTS)] for count in range(_WORDS + 1)]
+    return [of[count] for count in shared]
+
+
+def _talked(made: Groups) -> pl.DataFrame:
     """The frame of `scaling`: single agents are the first ones of the same world."""
+    world = made.world
     forecasts = {"single_agent": world.shown[:, 0], **world.forecast}
     count = len(world.y)
     parts = [
@@ -165,9 +196,9 @@ def _talked(world: Talk) -> pl.DataFrame:
                 "replicate": np.zeros(count, np.int64),
                 "outcome": world.y.astype(np.int64),
                 "forecast": p,
-                "turns": np.full(count, _TURNS[name]),
-                "messages": np.full(count, _MESSAGES[name]),
-                "texts": [None] * count,
+                "turns": made.used[name][0],
+                "messages": made.used[name][1],
+                "texts": _texts(name, made.used[name][2]),
             },
             schema_overrides={"texts": pl.List(pl.String)},
         )

@@ -9,6 +9,7 @@ import polars as pl
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.frames import Scored, nothing_scored, scored
 from coordeval.analysis.base.grid import PRICE
+from coordeval.analysis.cost.compute_matched import LONE
 from coordeval.analysis.differences.influence import Influence, influence, missing_bounds
 from coordeval.analysis.differences.openings import Openings, openings
 from coordeval.analysis.differences.sequential import Sequences, sequences
@@ -58,8 +59,12 @@ class Diagnostics:
 
 
 @asked
-def diagnose(cells: pl.DataFrame, kept: Scored, record: Record, *, n: int = RESAMPLES, seed: int = 0) -> Diagnostics:
+def diagnose(
+    cells: pl.DataFrame, kept: Scored, record: Record, *, baseline: str = LONE, n: int = RESAMPLES, seed: int = 0
+) -> Diagnostics:
     """The measures of `cells`, of which `kept` are scored, with what `record` adds; `n` resamples of events from `seed`.
+
+    `baseline`: the configuration of one agent that the scaling of groups is set against.
 
     Where `record.control` is not held, what sets configurations against each other is left out; how they begin is not: there
     they were given the same bytes.
@@ -99,7 +104,7 @@ def diagnose(cells: pl.DataFrame, kept: Scored, record: Record, *, n: int = RESA
         groups=part(
             "groups",
             unsaid,
-            lambda: groups_of(estimates, cells, record.talked, baseline="single_agent", **how),
+            lambda: groups_of(estimates, cells, record.talked, baseline=baseline, **how),
         ),
         pooling=part("pooling", unsaid, lambda: pooling(estimates, **how)),
         tracking=part("tracking", unscored, lambda: tracking(kept, **how)),

@@ -16,7 +16,7 @@ _TERMS = (
     ("liveness", "the share of groups that end in agreement"),
     ("validity", "of agreements, the share whose forecast lies within what was held before anybody spoke"),
     ("effective agents", "so many agents with independent errors would average to the same error"),
-    ("efficiency", "forecasts on the right side, divided by how many times as many model calls as single_agent makes"),
+    ("efficiency", "forecasts on the right side, divided by how many times as many model calls as the baseline makes"),
     ("redundancy", "how alike the last statements are, by their words: 1 is the same words"),
 )
 _ASKED = {

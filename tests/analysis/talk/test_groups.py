@@ -6,7 +6,19 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coordeval.analysis import diversity, ends, ends_of, flips, scaling, similarity
+from coordeval.analysis import (
+    Record,
+    diagnose,
+    diversity,
+    ends,
+    ends_of,
+    example,
+    example_estimates,
+    flips,
+    scaling,
+    scored,
+    similarity,
+)
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.base.estimates import ESTIMATES
 from coordeval.analysis.talk.groups import apart, groups_of
@@ -153,6 +165,14 @@ def talked(texts: list[str] | None = None, turns: int = 6) -> pl.DataFrame:
 def test_scaling_by_hand(measure: str, estimate: float):
     found = scaling(talked(["the poll", "the rain"]), n=N)
     assert value(found, configuration="debate", measure=measure) == pytest.approx(estimate)
+
+
+def test_a_study_s_own_baseline_is_what_its_groups_are_set_against():
+    record = Record(estimates=example_estimates(), talked=talked())
+    found = diagnose(example(), scored(example()), record, baseline="debate", n=N).groups.scaling
+    assert value(found, configuration="single_agent", measure="overhead") == pytest.approx(-2 / 3)
+    [why] = found.filter(configuration="debate", measure="overhead")["reason"]
+    assert why == "it is the baseline"
 
 
 def test_scaling_says_what_it_cannot():
