@@ -1,5 +1,7 @@
 """A model with a budget of tokens: no call begins whose worst case would pass it."""
 
+import asyncio
+
 from coordeval.agents.budget import BYTES_PER_TOKEN, SERVER_TOKENS
 from coordeval.agents.messages import Model, ModelError, Reply, Request, Slot
 from coordeval.agents.wrapped import Wrapped
@@ -32,6 +34,7 @@ class Rationed(Wrapped):
             )
         self._in_flight += worst
         took = worst
+        await asyncio.sleep(0)  # asks made at once are weighed together, however soon one of them is answered
         try:
             reply = await self._model.complete(request, slot)
             took = sum(one.usage.total_input_tokens + one.usage.output_tokens for one in (*reply.discarded, reply))

@@ -17,9 +17,10 @@ from coordeval.flows.dashboard.view import View
 from coordeval.flows.study.study import load_study
 from coordeval.ledger import read
 from coordeval.market_data.errors import CoordevalError
-from tests.flows.cli.conftest import STUDY, run
+from tests.flows.cli.conftest import STUDY
+from tests.flows.dashboard.conftest import store
 
-TOKENS = 20_000
+TOKENS = 50_000
 
 
 class Quiet:
@@ -30,10 +31,8 @@ class Quiet:
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("asked")
-    file = folder / "small.toml"
-    file.write_text(STUDY.format(name="small", cap=800).replace("count = 8", "count = 3"))
     path = folder / "ledger.duckdb"
-    assert run("run", file, "--inline", "--ledger", path) == 0
+    store(path, folder, name="small", count=2, replicates=1)
     return path
 
 
@@ -99,7 +98,7 @@ def test_its_draws_are_no_part_of_the_study_s_bill(searched, ledger):
     ("options", "says"),
     [
         (("--search", "--one-pass"), "are two ways to look"),
-        (("--search", "--tokens", "1500"), "one ask may take more than 1,800"),
+        (("--search", "--tokens", "1500"), "one ask may take more than 5,000"),
     ],
 )
 def test_what_cannot_be_asked_is_one_message_with_a_fix(ledger, forecast, coordeval, options, says):
@@ -109,10 +108,10 @@ def test_what_cannot_be_asked_is_one_message_with_a_fix(ledger, forecast, coorde
 
 
 def test_a_model_that_answers_nothing_is_an_exit_status(ledger, forecast, coordeval):
-    ended = coordeval("diagnose", forecast[:10], "--one-pass", "--tokens", "2000", "--ledger", ledger)
+    ended = coordeval("diagnose", forecast[:10], "--one-pass", "--tokens", "6000", "--ledger", ledger)
     assert ended.status == 1
     assert "it names no cause" in ended.out
-    assert "the budget of 2,000 tokens holds no further ask" in ended.out
+    assert "the budget of 6,000 tokens holds no further ask" in ended.out
 
 
 # --- a model that costs money
@@ -134,7 +133,7 @@ def test_nothing_is_asked_that_nobody_agreed_to(paid, ledger, forecast, coordeva
     monkeypatch.setenv("ANTHROPIC_API_KEY", stand_in.key)
     ended = coordeval("diagnose", forecast[:10], "--model", file, "--tokens", TOKENS, "--ledger", ledger)
     assert ended.status == 1
-    assert "this diagnosis may cost up to $0.50" in ended.err  # 20,000 tokens at $25 a million
+    assert "this diagnosis may cost up to $1.25" in ended.err  # 50,000 tokens at $25 a million
     assert "--yes-up-to" in ended.err
     ended = coordeval("diagnose", forecast[:10], "--model", file, "--yes-up-to", "0.1", "--ledger", ledger)
     assert "more than --yes-up-to 0.1" in ended.err
@@ -145,7 +144,7 @@ def test_a_yes_lets_it_go_on_through_the_budget_and_the_books(paid, ledger, fore
     stand_in, file = paid
     monkeypatch.setenv("ANTHROPIC_API_KEY", stand_in.key)
     known, _ = evidence_of(read(ledger), forecast)
-    loaded, door = load_study(file), Door(how=COMMAND, up_to=Decimal(1))
+    loaded, door = load_study(file), Door(how=COMMAND, up_to=Decimal(2))
     made = ask(ledger, known, forecast, loaded, door, Quiet(), tokens=TOKENS, alone=True)
     assert stand_in.seen
     attempts = read(ledger).query("SELECT count(*) FROM attempts WHERE payer = ?", [f"diagnosis {forecast}"]).item()
