@@ -243,7 +243,7 @@ def test_a_broken_interval_method_is_found(monkeypatch):
     assert {"mcb", "dsc"} <= {bad.check.measure for bad in found}
 
 
-def test_intervals_that_are_too_short_are_found(monkeypatch):
+def test_intervals_that_are_too_short_are_found(monkeypatch, coarse):
     """Normal 80% tails in place of 95%."""
     whole = resampling._ends
     monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.8}))
@@ -288,9 +288,10 @@ def test_an_interval_allows_for_the_outcome_that_has_not_been_seen():
     assert held >= 55  # the plain one: 44
 
 
-def test_the_command_runs_writes_and_says_what_it_did(tmp_path, coarse):
+def test_the_command_runs_writes_and_says_what_it_did(tmp_path, coarse, monkeypatch):
+    monkeypatch.setattr("coordeval.analysis.selftest.QUICK", SMALL)
     out, docs, stored = (tmp_path / name for name in ("all.json", "page.md", "coverage.json"))
-    options = ["--quick", "--scale", "0.02", "--cores", "1", "--resamples", "100"]
+    options = ["--quick", "--cores", "1", "--resamples", "100"]
     done = CliRunner().invoke(
         app, ["selftest", "statistics", *options, "--out", out, "--docs", docs, "--coverage", stored], catch_exceptions=False
     )
@@ -299,7 +300,7 @@ def test_the_command_runs_writes_and_says_what_it_did(tmp_path, coarse):
     assert all(path.stat().st_size > 1000 for path in (out, docs, stored))
 
 
-def test_the_command_ends_with_1_where_a_figure_is_off(monkeypatch):
+def test_the_command_ends_with_1_where_a_figure_is_off(monkeypatch, coarse):
     whole = resampling._ends
     monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.2}))
     monkeypatch.setattr("coordeval.analysis.selftest.QUICK", {"parts": {60: 8}})

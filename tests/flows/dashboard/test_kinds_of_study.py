@@ -25,6 +25,7 @@ from coordeval.flows.dashboard.menu import PAGES
 from coordeval.flows.dashboard.view import View
 from coordeval.flows.run.scoring import score
 from tests.flows.dashboard.conftest import store
+from tests.thinned import first_of
 
 GONE = tuple(f"DELETE FROM {table}" for table in ("forecasts", "estimates", "calls", "tool_calls", "messages"))
 FAILED = "UPDATE forecasts SET status = 'failed', probability = NULL, reason = 'the model refused', retryable = false"
@@ -103,7 +104,7 @@ def whole(tmp_path_factory) -> Path:
     return folder / "l.duckdb"
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+@pytest.fixture(params=first_of(KINDS, 3, ids=lambda kind: kind.name))
 def kind(request, whole, tmp_path):
     shutil.copy(whole, tmp_path / "l.duckdb")
     with duckdb.connect(tmp_path / "l.duckdb") as con:

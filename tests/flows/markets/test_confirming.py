@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import duckdb
 import httpx
@@ -15,6 +16,7 @@ from coordeval.market_data.venues import Query
 from coordeval.market_data.venues.standin import TOKEN, venues_app
 from coordeval.market_data.venues.standin_world import GeneratedVenues, iso
 from tests.flows.pulling_world import IMPATIENT
+from tests.thinned import first_of
 
 AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 WINDOW = Query(after=AFTER, before=datetime(2027, 1, 1, tzinfo=UTC))
@@ -116,8 +118,13 @@ def pulled(path, venue, world, *, again=False):
 IDS = {"kalshi": "KXSIM-00001-T0", "manifold": "mani000003", "metaculus": str(5000 + 3 * TARGET)}
 
 
-@pytest.mark.parametrize("state", ["open", "moved", "gone"])
-@pytest.mark.parametrize("venue", IDS)
+ONCE = [("kalshi", "open"), ("manifold", "moved"), ("metaculus", "gone")]
+
+
+@pytest.mark.parametrize(
+    ("venue", "state"),
+    first_of([*ONCE, *(both for both in product(IDS, ("open", "moved", "gone")) if both not in ONCE)], len(ONCE)),
+)
 def test_what_a_listing_no_longer_confirms_is_asked_for_and_kept_with_its_date(venue, state, tmp_path, monkeypatch):
     monkeypatch.setenv("METACULUS_TOKEN", TOKEN)
     world, path, market = Changing(markets=24), tmp_path / "l.duckdb", IDS[venue]

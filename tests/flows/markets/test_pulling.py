@@ -37,6 +37,7 @@ from tests.flows.pulling_world import (
     stored,
     told,
 )
+from tests.thinned import first_of
 
 
 def test_a_pull_stores_every_market_of_the_window_with_its_outcome_facts_and_refusals(paths):
@@ -67,7 +68,7 @@ def test_a_pull_stores_every_market_of_the_window_with_its_outcome_facts_and_ref
     assert orjson.loads(row["statement"]) == orjson.loads(orjson.dumps(statement.as_json()))
 
 
-@pytest.fixture(scope="module", params=[0, TWO_HOURS], ids=["without prices", "with prices"])
+@pytest.fixture(scope="module", params=first_of([TWO_HOURS, 0], ids=["with prices", "without prices"]))
 def unbroken(tmp_path_factory, request):
     """A pull that nothing stopped: days of prices, its world, the ledger, its statement and its requests."""
     days, path = request.param, tmp_path_factory.mktemp("unbroken") / "ledger.duckdb"
@@ -75,7 +76,7 @@ def unbroken(tmp_path_factory, request):
     return (days, world, path, *pulled(path, world, days=days))
 
 
-@pytest.mark.parametrize("cut_after", [1, 3, 40])
+@pytest.mark.parametrize("cut_after", first_of([3, 1, 40]))
 def test_a_stopped_pull_goes_on_and_ends_with_the_rows_and_statement_of_an_unbroken_one(unbroken, paths, cut_after):
     days, world, path, whole, requests = unbroken
     cut_after = min(cut_after, len(requests) - 2)

@@ -114,6 +114,7 @@ def told(ledger: Path, **options: Any) -> tuple[list[str], Any]:
     return lines, watch(ledger, study="live", now=NOW, say=lines.append, **options)
 
 
+@pytest.mark.proof  # a steady year is silent in test_years
 def test_a_study_that_does_not_degrade_is_silent(ledgers):
     lines, seen = told(ledgers["nothing"])
     assert lines == ["live: 0 open alarms in 44 signals, up to 75 blocks of each"]

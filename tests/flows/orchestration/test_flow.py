@@ -70,7 +70,7 @@ def test_the_flow_publishes_its_artifacts_and_stays_small(study_file, tmp_path: 
 @pytest.mark.parametrize(
     ("number", "send", "status"),
     [
-        pytest.param(signal.SIGINT, os.killpg, 130, id="Ctrl-C at a terminal: to all"),
+        pytest.param(signal.SIGINT, os.killpg, 130, id="Ctrl-C at a terminal: to all", marks=pytest.mark.proof),
         pytest.param(signal.SIGTERM, os.killpg, 143, id="SIGTERM to all", marks=pytest.mark.proof),  # below of `serve`
     ],
 )

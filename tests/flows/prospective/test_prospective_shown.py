@@ -197,6 +197,7 @@ def test_days_one_after_the_other_lose_and_double_nothing(tmp_path):
     assert found.alarms == ()
 
 
+@pytest.mark.proof  # by simulated signals it is in test_years
 def test_two_months_in_which_agents_degrade_half_way_and_the_monitor_says_since_when(tmp_path):
     copying = replace(USUAL, herding=1.0, conformity=0.0, revision_noise=0.0)
     worse = Fault(

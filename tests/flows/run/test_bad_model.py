@@ -15,6 +15,7 @@ from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, read
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.secrets import forget
+from tests.thinned import first_of
 
 STUDY = """
 name = "bad"
@@ -102,7 +103,7 @@ def test_what_is_wrong_is_an_error_or_a_row_with_its_reason(tmp_path, standin, f
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "says"), [case for case in CASES if case[1] != "error" and case[0] != "no tools"]
+    ("fault", "status", "says"), first_of([case for case in CASES if case[1] != "error" and case[0] != "no tools"], 3)
 )
 def test_it_is_the_same_in_a_batch(tmp_path, standin, fault, status, says):
     standin.standin.faults.rates = {fault: 1.0}
@@ -112,7 +113,9 @@ def test_it_is_the_same_in_a_batch(tmp_path, standin, fault, status, says):
 
 
 # there a tool's arguments are text within JSON, so what breaks them is the answer's fault: see test_openai_model
-@pytest.mark.parametrize(("fault", "status", "says"), [case for case in CASES if case[0] not in ("nan", "lone surrogate")])
+@pytest.mark.parametrize(
+    ("fault", "status", "says"), first_of([case for case in CASES if case[0] not in ("nan", "lone surrogate")], 4)
+)
 def test_it_is_the_same_through_chat_completions(tmp_path, standin, monkeypatch, fault, status, says):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     standin.standin.faults.rates = {fault: 1.0}

@@ -16,6 +16,7 @@ from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, read
 from tests.agents.messages_server import KEY, Answer, MessagesServer, message
 from tests.flows.run.test_run import run
+from tests.thinned import first_of
 
 STUDY = """
 name = "books"
@@ -64,12 +65,15 @@ def study(tmp_path: Path, server, *, budget=0.4, count=30, configuration="single
 
 @pytest.mark.parametrize(
     ("usage", "why"),
-    [
-        ({"input_tokens": 1000, "output_tokens": 200, "service_tier": "priority"}, "another tier has another price"),
-        ({"input_tokens": True, "output_tokens": 200}, "a truth value is no count"),
-        ({"input_tokens": -1_000_000, "output_tokens": 200}, "nothing is credited"),
-        (None, "nothing was said"),
-    ],
+    first_of(
+        [
+            ({"input_tokens": 1000, "output_tokens": 200, "service_tier": "priority"}, "another tier has another price"),
+            (None, "nothing was said"),
+            ({"input_tokens": True, "output_tokens": 200}, "a truth value is no count"),
+            ({"input_tokens": -1_000_000, "output_tokens": 200}, "nothing is credited"),
+        ],
+        2,
+    ),
 )
 def test_replies_of_unknown_price_count_as_their_worst_case_also_after_a_resume(tmp_path: Path, server, usage, why):
     server.usage = usage

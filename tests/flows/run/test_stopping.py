@@ -14,6 +14,7 @@ from tests.agents.messages_server import KEY, Answer
 from tests.flows.conftest import ROOT
 from tests.flows.run.plugins import plugin
 from tests.flows.run.test_live import LIVE, Forecaster
+from tests.thinned import first_of
 
 
 class Waiting(Forecaster):
@@ -57,7 +58,7 @@ def ended(process: "subprocess.Popen[str]") -> str:
         raise
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", first_of([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name))
 def test_a_stopped_run_stores_the_replies_under_way_and_sends_no_more(tmp_path: Path, number):
     server = Waiting(wanted=3)
     server.held.set()

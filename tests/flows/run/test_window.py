@@ -21,6 +21,7 @@ from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, read
 from tests.flows.conftest import ROOT
 from tests.flows.run.plugins import plugin
+from tests.thinned import first_of
 
 
 class OneIsSlow(InstantModel):
@@ -100,7 +101,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("body", [body for body, _ in FAULTS.values()], ids=list(FAULTS))
+@pytest.mark.parametrize("body", first_of([body for body, _ in FAULTS.values()], 4, ids=list(FAULTS)))
 def test_whatever_a_configuration_does_its_cells_have_rows_and_its_neighbours_forecasts(study_file, tmp_path: Path, body):
     (tmp_path / "mine.py").write_text(plugin("await panel.ask('forecaster')\n" + body))
     study = study_file(('"single_agent"', '"mine"'), ("replicates = 2", 'replicates = 2\nplugins = ["mine.py"]'))
