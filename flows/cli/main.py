@@ -31,7 +31,7 @@ from coordeval.flows.cli.selftest import app as selftest_app
 from coordeval.flows.cli.serve import deploy, serve
 from coordeval.flows.cli.studies import forecasts, studies
 from coordeval.flows.cli.trace import telemetry, trace
-from coordeval.flows.cli.verify import verify
+from coordeval.flows.cli.verify import backup, recover, verify
 from coordeval.flows.cli.wake import wake
 from coordeval.flows.terminal import Terminal, plain_streams, print_json, print_result, silence
 from coordeval.market_data.errors import CoordevalError
@@ -77,6 +77,8 @@ app.command()(serve)
 app.command()(deploy)
 app.command()(wake)
 app.command()(verify)
+app.command()(recover)
+app.command()(backup)
 
 console = Terminal()
 

@@ -23,6 +23,9 @@ LedgerOption = Annotated[
         "--ledger", envvar="COORDEVAL_LEDGER", help="The DuckDB file that holds everything.", callback=_no_stranger
     ),
 ]
+LedgerPath = Annotated[
+    Path, typer.Option("--ledger", envvar="COORDEVAL_LEDGER", help="The DuckDB file, whatever is left of it.")
+]
 StudyArgument = Annotated[
     str, typer.Argument(help="A study file, a study's name, or the start of its hash; `coordeval studies` lists them.")
 ]

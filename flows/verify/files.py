@@ -73,13 +73,13 @@ def _shards(folder: Path) -> Part:
         part.looked += 1
         try:
             content = path.read_bytes()
-            decoded(content, path.name, study=_study_of(content, path.name))
+            decoded(content, path.name, study=study_of(content, path.name))
         except (ShardError, OSError) as error:
             part.add([Fault(where=str(path.relative_to(folder)), says=str(error))])
     return part.finished()
 
 
-def _study_of(content: bytes, name: str) -> str:
+def study_of(content: bytes, name: str) -> str:
     import io
 
     import pyarrow as pa
