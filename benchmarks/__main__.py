@@ -20,6 +20,7 @@ NAMES = (
     "published",
     "pull",
     "resampling",
+    "simulate",
     "talk",
     "window",
     "work_pool",
