@@ -68,10 +68,17 @@ def wanted_by_both(projects: Pair) -> tuple[int, ...]:
     return tuple(sorted(needed[0] & needed[1]))
 
 
-def splits_equally(projects: Pair, plan: Plan) -> bool:
-    """Whether every resource that both want is split equally, and some of one is bought."""
+def splits_equally(rules: Rules, projects: Pair, plan: Plan) -> bool:
+    """Whether every resource that both want is split equally: both buy the same of it, some of one is bought, and of what is
+    bought not one more is there, or can be paid, for both."""
     shared = wanted_by_both(projects)
-    return bool(shared) and all(plan[0][k] == plan[1][k] for k in shared) and any(plan[0][k] for k in shared)
+    bought = [k for k in shared if plan[0][k]]
+    if not bought or any(plan[0][k] != plan[1][k] for k in shared):
+        return False
+    most = max(rules.cost(units) for units in plan)
+    return all(
+        2 * (plan[0][k] + 1) > rules.resources[k].supply or most + rules.resources[k].cost > rules.budget for k in bought
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -80,7 +80,10 @@ def test_plans_of_a_share_earn_no_more_than_it_and_rise():
 
 def test_an_equal_split_splits_what_both_want():
     split = [(one, equal_split(one.rules, one.projects[0])) for one in GAMES]
-    assert all(plan is None or (splits_equally(one.projects[0], plan) and not one.rules.over(plan)) for one, plan in split)
+    assert all(
+        plan is None or (splits_equally(one.rules, one.projects[0], plan) and not one.rules.over(plan))
+        for one, plan in split
+    )
     assert any(plan is not None for _, plan in split)
 
 
