@@ -49,18 +49,18 @@ def measured(found: Audits, command: str) -> str:
             "",
             f"Found, in {size.planted:,} studies for each rate at which forecasts have the fault:",
             "",
-            _table(detection_rows(found)),
+            markdown(detection_rows(found)),
             "",
             f"`coordeval diagnose`, its rules alone, on {size.caused:,} studies in which half of the forecasts have a first",
             f"cause, and many of those a consequence besides: the first cause is named in {found.right:.1%}.",
             f"Of {free:,} forecasts without a fault {accused:,} are said to have one that a row proves.",
             "",
-            _table(cause_rows(found)),
+            markdown(cause_rows(found)),
             "",
             f"The rules beside the simulated model, on the same forecasts of {size.searched:,} such studies; one pass is",
             "asked anew until it has used at least as many tokens as the search, and the majority counts:",
             "",
-            _table(way_rows(found)),
+            markdown(way_rows(found)),
         ]
     )
 
@@ -78,7 +78,8 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    """Rows as a table: the first column is text, and so is one of rules; all others are numbers."""
     header, *lines = rows
     marks = "|".join("---" if k < 1 or header[k] == "rule" else "--:" for k in range(len(header)))
     return "\n".join([f"| {' | '.join(header)} |", f"|{marks}|", *(f"| {' | '.join(line)} |" for line in lines)])

@@ -256,6 +256,51 @@ def audit(
 
 
 @app.command()
+def grounding(
+    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, to find gross faults.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of all instances.")] = 0,
+    docs: Annotated[Path | None, typer.Option(help="Write the tables into this page, docs/grounding.md.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Play the grounding game with simulated pairs in whom each failure mode is planted, and see what is found of it.
+
+    Exit status 1 where a mode is not found at its planted rate, is found in more than 2% of the chances where nothing is
+    planted, the waterfall does not add up, or the published pattern does not come out.
+    """
+    from coordeval.analysis.selftest.audits_writing import into
+    from coordeval.analysis.selftest.grounding import FULL, QUICK, grounding
+    from coordeval.analysis.selftest.grounding_writing import as_values, measured, tables
+    from coordeval.grounding.registry import load
+
+    page = None
+    if docs is not None:
+        try:
+            page = docs.read_text(encoding="utf-8")
+            into(page, "")
+        except ValueError as error:
+            raise CoordevalError(f"{docs}: {error}; give docs/grounding.md") from error
+    repairs = load()
+    with console.status("simulated games") as status:
+        made = [repairs.create(name) for name in repairs.classes]
+        found = grounding(QUICK if quick else FULL, made, seed=seed, told=status.update)
+    if docs is not None and page is not None:
+        write_whole(docs, into(page, measured(found, shlex.join(["coordeval", *sys.argv[1:]]))).encode())
+    if as_json:
+        print_result(as_values(found))
+    else:
+        for title, (header, *lines) in tables(found).items():
+            made_table = table(*header, numbers=tuple(range(1, len(header))))
+            made_table.title = title
+            for line in lines:
+                made_table.add_row(*line)
+            console.print(made_table)
+        for failure in found.failures:
+            console.print(f"FAILED: {failure}", style="bold red", soft_wrap=True)
+    if found.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
 def drift(
     conversations: Annotated[int, typer.Option(help="Debates of each kind, and without any drift.")] = 500,
     seed: Annotated[int, typer.Option(help="The same seed gives the same counts.")] = 0,
