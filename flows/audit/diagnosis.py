@@ -39,21 +39,22 @@ def diagnosed(reader: Reader, forecast: str) -> Diagnosis:
     return diagnose(*evidence_of(reader, forecast), load().made())
 
 
-def print_asked(asked: Mapping[str, Any], console: Console) -> None:
-    """What a model found, as `asking.Asked.as_json`: its cause, what it rests on, and what it took."""
+def print_asked(asked: Mapping[str, Any], console: Console, by_rules: str | None) -> None:
+    """What a model found, as `asking.Asked.as_json`, beside the rules' first cause: its own, its rows, and what it took."""
     mark = "SIMULATED, " if asked["simulated"] else ""
     head = f"{asked['way']} by {asked['model']} ({mark}{asked['tokens']:,} of {asked['budget']:,} tokens, {_took(asked)})"
-    for line, style in ((head, "dim"), *in_words(asked)):
+    for line, style in ((head, "dim"), *in_words(asked, by_rules)):
         console.print(line, style=style, soft_wrap=True, markup=False)
 
 
-def in_words(asked: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(line, style): the cause, the rows it rests on, and why the search ended."""
+def in_words(asked: Mapping[str, Any], by_rules: str | None) -> Iterator[tuple[str, str]]:
+    """(line, style): the cause, whether the rules say the same, the rows it rests on, and why the search ended."""
     if asked["cause"] is None:
         yield "it names no cause", ""
     else:
+        beside = ", as the rules do" if asked["cause"] == by_rules else f"; the rules say {by_rules or 'nothing'}"
         holds = "" if asked["held"] or asked["way"] == "one pass" else "; no reviewer held its rows to show it"
-        yield f"it names: {asked['cause']}{holds}: {shown(asked['why'])}", "bold"
+        yield f"it names: {asked['cause']}{beside}{holds}: {shown(asked['why'])}", "bold"
     for row in asked["rows"]:
         yield f"    [{row['number']}] {shown(row['title'])}: {one_line(row['words'])[:300]}", "dim"
     yield f"it ended because {shown(asked['ended'])}", "dim"

@@ -74,9 +74,7 @@ def diagnose(
     one_pass: Annotated[bool, typer.Option("--one-pass", help="A model reads all of the trace at once instead.")] = False,
     model: Annotated[
         Path | None,
-        typer.Option(
-            "--model", metavar="STUDY", help="A study file whose [model] looks; else the forecast's own, simulated."
-        ),
+        typer.Option("--model", metavar="STUDY", help="A study file whose model looks; else the forecast's own, simulated."),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="All that its asks may take, read and written.")] = 60_000,
     yes: Annotated[bool, typer.Option("--yes", help="Whatever it costs.")] = False,
@@ -116,7 +114,7 @@ def diagnose(
     else:
         print_diagnosis(found, console)
         for one in asked:
-            print_asked(one, console)
+            print_asked(one, console, None if found.first is None else found.first.rule)
         if not asked:
             console.print("a model looks through its trace with --search; `coordeval diagnose --help`", style="dim")
     if made is not None and not made.found.nodes:

@@ -23,14 +23,15 @@ def why_section(asked: Asked, forecast_id: str) -> Component:
     facts, study = asked.facts, asked.facts.study(asked.view.study)
     command = html.Code(f"coordeval diagnose {forecast_id[:12]} --search")
     made: list[Component] = []
+    first: str | None = None
     if facts.cells(study.study_id).height > MOST:
         made.append(parts.note("The study is too large for its rules to be held against it on a page: ", command, "."))
     else:
-        made += _ranked(
-            facts.per_state("why", study.study_id, lambda: _by_rules(asked, study.study_id, forecast_id), forecast_id)
-        )
+        ranked = facts.per_state("why", study.study_id, lambda: _by_rules(asked, study.study_id, forecast_id), forecast_id)
+        first = ranked.first.rule if ranked is not None and ranked.first is not None else None
+        made += _ranked(ranked)
     found = kept(facts.reader(), forecast_id)
-    made += [part for one in found for part in _found(one)]
+    made += [part for one in found for part in _found(one, first)]
     if not found:
         made.append(html.P(["No model was asked. ", command, " has one look through the trace."], className="about"))
     return parts.section("Why it stands where it does", *made, about=_ABOUT)
@@ -68,11 +69,11 @@ def _ranked(found: Diagnosis | None) -> list[Component]:
     return [parts.table(parts.Table("causes", columns, rows, None, frozenset((0, 4))))]
 
 
-def _found(one: dict[str, Any]) -> list[Component]:
+def _found(one: dict[str, Any], by_rules: str | None) -> list[Component]:
     """What a model found: its words, and every suspicion on the way, folded."""
     mark = "SIMULATED: " if one["simulated"] else ""
     took = f"{one['asks']} asks, {one['tokens']:,} of {one['budget']:,} tokens"
-    lines = [html.Li(line) for line, _ in in_words(one)]
+    lines = [html.Li(line) for line, _ in in_words(one, by_rules)]
     rows = [
         [
             str(node["number"]),
