@@ -65,6 +65,8 @@ class IdenticalRequests(Rule):
 
 
 class FewerAgents(Rule):
+    """Of a forecast that failed nothing is said: whoever was to speak first may have had no answer, and is a failed row."""
+
     name = "fewer_agents"
     severity = "error"
     looks_for = "a configuration whose name promises several agents at a time, and asks one"
@@ -72,7 +74,9 @@ class FewerAgents(Rule):
     needs = ("asks",)
 
     def find(self, evidence: Evidence) -> Iterator[Finding]:
-        said = evidence.said.filter(pl.col("configuration").str.contains(_SEVERAL.pattern) & pl.col("agent").is_not_null())
+        failed = evidence.forecasts.filter(status="failed")
+        said = evidence.said.join(failed, on="forecast_id", how="anti")
+        said = said.filter(pl.col("configuration").str.contains(_SEVERAL.pattern) & pl.col("agent").is_not_null())
         width = said.group_by("forecast_id", "round").agg(agents=pl.col("agent").n_unique())
         widest = width.group_by("forecast_id").agg(pl.col("agents").max()).join(evidence.cells, on="forecast_id")
         alone = widest.filter(pl.col("agents") < 2).sort("configuration", "market_id", "replicate")

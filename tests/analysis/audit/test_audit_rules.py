@@ -96,6 +96,14 @@ def test_one_agent_under_a_name_that_promises_several(clean):
     assert [(finding.count, finding.of) for finding in found] == [(180, 180)]
 
 
+def test_a_forecast_whose_first_agent_had_no_answer_promised_nothing(clean):
+    lone = {"asks": clean["asks"].filter(~pl.col("forecast_id").str.ends_with("0007") | (pl.col("ask") == 0))}
+    assert [finding.count for finding in of(looked(clean | lone), "fewer_agents")] == [3]
+    ended = pl.when(pl.col("forecast_id").str.ends_with("0007")).then(pl.lit("failed")).otherwise("status")
+    failed = {"forecasts": clean["forecasts"].with_columns(status=ended)}
+    assert of(looked(clean | lone | failed), "fewer_agents") == []
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
