@@ -2,10 +2,11 @@
 
 A node is a suspicion and the rows that were opened on the way to it. The leaf of highest UCT is worked on: `width`
 investigators who see its rows, the suspicions before and their reviews name a cause each, and rows to open next; a reviewer
-who sees only the named rows scores each. A reward is weight · score + (1 − weight) · share of siblings with the same cause;
-a value is the mean of the rewards at and below a node, divided once. Every token of every ask is under the one budget.
+who sees only the named rows scores each, and what one holds to be shown is reviewed once more. A reward is
+weight · score + (1 − weight) · share of siblings with the same cause; a value is the mean of the rewards at and below a
+node, divided once. Every token of every ask is under the one budget.
 
-The answer is the earliest cause, as causes begin, among those whose rows a reviewer found to show it; where there is none,
+The answer is the earliest cause, as causes begin, among those whose rows reviewers found to show it; where there is none,
 the one of highest value. (The paper takes the best terminal; here a consequence can be proved as well as its cause.)
 """
 
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import inf, log, sqrt
+from statistics import fmean
 from typing import Any, Final
 
 from coordeval.agents.cell import AskFailed
@@ -36,7 +38,8 @@ class Node:
     number: int
     opened: frozenset[int]
     said: Suspicion | None = None
-    review: Review | None = None
+    reviews: list[Review] = field(default_factory=list)
+    """Empty where nobody answered; a second one where the first holds it to be shown."""
     parent: "Node | None" = None
     children: list["Node"] = field(default_factory=list)
     visits: int = 0
@@ -52,8 +55,18 @@ class Node:
         return self.total / self.visits if self.visits else 0.0
 
     @property
+    def evidence(self) -> int | None:
+        """Of 10, by the more doubtful reviewer; None where there was none."""
+        return min((review.evidence for review in self.reviews), default=None)
+
+    @property
     def held(self) -> bool:
-        return self.said is not None and self.said.cause != NONE and self.review is not None and self.review.evidence >= HELD
+        """Whether everybody who reviewed it finds its rows to show it: who reviews ten suspicions errs in one of them."""
+        return self.said is not None and self.said.cause != NONE and (self.evidence or 0) >= HELD
+
+    @property
+    def solved(self) -> bool:
+        return bool(self.reviews) and all(review.solved for review in self.reviews)
 
     def urgency(self) -> float:
         """UCT: its value, and more the less it was visited beside its siblings."""
@@ -70,7 +83,7 @@ class Node:
     def way(self) -> list[tuple[Suspicion, Review | None]]:
         """The suspicions from the first one to its own, each with its review."""
         before = [] if self.parent is None else self.parent.way()
-        return before if self.said is None else [*before, (self.said, self.review)]
+        return before if self.said is None else [*before, (self.said, self.reviews[-1] if self.reviews else None)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +95,7 @@ class Searched:
     rows: tuple[Exhibit, ...]
     """What it rests on."""
     held: bool
-    """Whether a reviewer found the rows to show it."""
+    """Whether who reviewed it found the rows to show it."""
     ended: str
     """Why it went no further."""
     tokens: int
@@ -116,8 +129,8 @@ async def search(inquiry: Inquiry, *, width: int = WIDTH, depth: int = DEPTH) ->
         nodes += leaf.children
         await asyncio.gather(*(_review(inquiry, node) for node in leaf.children))
         _reward(leaf.children)
-        if any(node.review is not None and node.review.solved for node in leaf.children):
-            ended = "a reviewer holds it to be solved"
+        if any(node.solved for node in leaf.children):
+            ended = "its reviewers hold it to be solved"
         elif inquiry.model.spent:
             ended = _why(inquiry, None)
     return _searched(inquiry, nodes[1:], ended)
@@ -184,7 +197,7 @@ def _as_row(node: Node) -> dict[str, Any]:
         "cause": None if node.said is None else node.said.cause,
         "rows": [] if node.said is None else list(node.said.rows),
         "opened": len(node.opened),
-        "evidence": None if node.review is None else node.review.evidence,
+        "evidence": node.evidence,
         "value": node.value,
     }
 
@@ -193,7 +206,7 @@ def _reward(siblings: Sequence[Node]) -> None:
     for node in siblings:
         assert node.said is not None
         others = [one.said.cause for one in siblings if one is not node and one.said is not None]
-        held = [(_WEIGHT, node.review.score)] if node.review is not None else []
+        held = [(_WEIGHT, fmean(review.score for review in node.reviews))] if node.reviews else []
         held += [(1 - _WEIGHT, others.count(node.said.cause) / len(others))] if others else []
         weight = sum(w for w, _ in held)
         node.reward(sum(w * value for w, value in held) / weight if weight else 0.0)
@@ -202,7 +215,9 @@ def _reward(siblings: Sequence[Node]) -> None:
 async def _review(inquiry: Inquiry, node: Node) -> None:
     assert node.said is not None
     try:
-        node.review = await inquiry.review(node.said, node.opened)
+        node.reviews.append(await inquiry.review(node.said, node.opened))
+        if node.held:
+            node.reviews.append(await inquiry.review(node.said, node.opened))
     except AskFailed:  # one without a review counts by what its siblings say
         return
 

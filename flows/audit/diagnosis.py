@@ -53,7 +53,7 @@ def in_words(asked: Mapping[str, Any], by_rules: str | None) -> Iterator[tuple[s
         yield "it names no cause", ""
     else:
         beside = ", as the rules do" if asked["cause"] == by_rules else f"; the rules say {by_rules or 'nothing'}"
-        holds = "" if asked["held"] or asked["way"] == "one pass" else "; no reviewer held its rows to show it"
+        holds = "" if asked["held"] or asked["way"] == "one pass" else "; its rows were not held to show it"
         yield f"it names: {asked['cause']}{beside}{holds}: {shown(asked['why'])}", "bold"
     for row in asked["rows"]:
         yield f"    [{row['number']}] {shown(row['title'])}: {one_line(row['words'])[:300]}", "dim"

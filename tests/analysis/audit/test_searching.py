@@ -154,16 +154,22 @@ def test_no_ask_passes_the_budget_of_tokens(tokens):
 
 
 def test_of_causes_that_are_held_the_earliest_is_the_answer_and_not_the_most_valued():
-    model = Scripted(
-        says("repeats_price", 1), says("tool_failed", 3), says("repeats_price", 1), judged(10, solved=True), judged(8),
-        judged(10),
-    )  # fmt: skip
+    reviews = [judged(10, solved=True), judged(8), judged(10)]
+    model = Scripted(says("repeats_price", 1), says("tool_failed", 3), says("repeats_price", 1), *reviews, *reviews)
     done = asyncio.run(search(about(rows_of(), model)))
     assert (done.cause, [row.number for row in done.rows]) == ("tool_failed", [3])
-    assert done.ended == "a reviewer holds it to be solved"
+    assert done.ended == "its reviewers hold it to be solved"
     values = [node["value"] for node in done.nodes]
     assert values[0] == pytest.approx(0.6 * 20 / 30 + 0.4 * 0.5)
     assert values[0] > values[1] == pytest.approx(0.6 * 18 / 30)
+
+
+def test_what_one_reviewer_holds_and_the_next_does_not_is_not_held():
+    said = [says("tool_failed", 3), says(OTHER, 1), says(OTHER, 1)]
+    once = [judged(9), judged(8), judged(3)]
+    done = asyncio.run(search(about(rows_of(), Scripted(*said, *once, judged(2), judged(8, solved=True))), depth=1))
+    assert (done.cause, done.held) == (OTHER, True)
+    assert [node["evidence"] for node in done.nodes] == [2, 8, 3]
 
 
 def test_a_cause_that_no_reviewer_holds_is_said_to_be_none_that_is_held():
@@ -183,7 +189,7 @@ def test_nobody_who_answers_is_an_end_with_its_reason_and_no_cause():
 def test_a_child_sees_the_rows_its_parent_opened_and_what_was_said_of_them():
     model = Scripted(says(OTHER, 1, open_=(3, 4)), says(NONE), says(NONE), judged(10), judged(0), judged(0))
     asyncio.run(search(about(rows_of(), model), width=3))
-    child = model.asked[6]
+    child = model.asked[7]  # after three suspicions, their reviews, and one review more of what was held
     assert "Look further." in child
     opened = child.partition("<opened>")[2].partition("</opened>")[0]
     assert {"[3]", "[4]"} <= {line.split()[0] for line in opened.splitlines() if line.startswith("[")}
