@@ -11,10 +11,13 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 # Our matrices are small: threads that wait for the next one take the processors from the other processes.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run test proofs setup setup-dev check lock bench pictures docs newcomer clean
+.PHONY: run grounding test proofs setup setup-dev check lock bench pictures docs newcomer clean
 
 run: setup  ## the embedded study: simulated world, simulated model, no key, no network
 	$(BIN)/coordeval run studies/embedded.toml
+
+grounding: setup  ## the grounding game: simulated players, what they lose together, and which repair helps
+	$(BIN)/coordeval grounding run studies/grounding.toml
 
 test: setup-dev  ## every test; those of one file in one process, so that what they share is made once
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder

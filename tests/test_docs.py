@@ -10,6 +10,7 @@ import pytest
 import typer.main
 
 from coordeval.flows.cli.main import app
+from coordeval.flows.grounding.study import load_games
 from coordeval.flows.study.study import load_study
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +84,9 @@ def test_every_toml_example_loads(page: str, block: str, folder: Path):
     template = re.sub(r"(?ms)^\[model\]\n.*?(?=^\[|^#)", "", TEMPLATE) if "model" in content else TEMPLATE
     text = block if "name" in content else f"{template}\n{block}"
     (folder / "study.toml").write_text(text)
+    if "conditions" in content:  # a study of games
+        assert load_games(folder / "study.toml").configurations
+        return
     assert load_study(folder / "study.toml").configurations
 
 

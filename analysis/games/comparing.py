@@ -70,10 +70,10 @@ def compared(
     if absent := [name for name in (*COLUMNS, measure) if name not in frame.columns]:
         raise AnalysisError(f"the frame has no column {', '.join(absent)}: it needs {', '.join((*COLUMNS, measure))}")
     known = frame.filter(pl.col(measure).is_not_null())
-    names = known["arm"].unique(maintain_order=True).to_list()
+    names = sorted(known["arm"].unique().to_list())
     if baseline not in names:
         raise AnalysisError(f"baseline is {baseline!r}: it has no game with a known {measure}; those that have: {names}")
-    units = known["instance_id"].unique(maintain_order=True).to_list()
+    units = sorted(known["instance_id"].unique().to_list())  # rows in another order are the same resamples
     place = {unit: i for i, unit in enumerate(units)}
     values = np.full((len(units), len(names)), np.nan)
     for arm, unit, value in known.group_by("arm", "instance_id").agg(pl.col(measure).mean()).iter_rows():

@@ -32,7 +32,7 @@ def rendered(report: "Report") -> str:
     from plotly.offline import get_plotlyjs
 
     return (
-        _templates()
+        templates()
         .get_template("report.html.j2")
         .render(
             report=report,
@@ -48,13 +48,13 @@ def rendered(report: "Report") -> str:
             groups=GROUPS,
             graphs={name: _graph(name, report.study["elements"].get(name)) for name in report.look},
             plotly_js=get_plotlyjs(),
-            specs=_specs((*report.pictures, *report.reliability)),
+            specs=specs((*report.pictures, *report.reliability)),
         )
     )
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
     """Everything is escaped: market questions, reasons and names come from elsewhere."""
     found = Environment(
         loader=PackageLoader("coordeval.analysis.report"),
@@ -77,7 +77,7 @@ def _templates() -> Environment:
     return found
 
 
-def _specs(pictures: Sequence[Picture]) -> str:
+def specs(pictures: Sequence[Picture]) -> str:
     """Name -> figure, as JSON that may stand in a script element: nothing in it ends one."""
     figures = {p.name: orjson.loads(p.figure.to_json(engine="orjson")) for p in pictures}
     # Sorted: the order in which a figure was put together is not kept with it, and says nothing.

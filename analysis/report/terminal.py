@@ -102,7 +102,7 @@ def _verdicts(report: "Report") -> list[RenderableType]:
 
 def _first_table(report: "Report", most: int) -> Table:
     """The leaderboard with what fits into `most` rows; the market price is always one of them."""
-    table = _table(
+    table = plain_table(
         "Best Brier score first (less is better)", "configuration", "Brier", "95%", "vs price", "± SE", "USD", "failed"
     )
     rows = report.board.table.to_dicts()
@@ -130,7 +130,7 @@ def _first_table(report: "Report", most: int) -> Table:
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
     """The first column is text, the others are numbers."""
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column(columns[0], overflow="fold")
@@ -140,7 +140,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _leaderboard(report: "Report") -> Table:
-    table = _table(
+    table = plain_table(
         "Leaderboard, best first. Alpha: Brier points better than the market price, ± clustered SE",
         *("configuration", "Brier", "spread", "alpha", "± SE", "USD", "failed"),
     )
@@ -160,7 +160,7 @@ def _leaderboard(report: "Report") -> Table:
 
 
 def _predictions(foretold: dict[str, Any]) -> Table:
-    table = _table(
+    table = plain_table(
         "Predictions. Δ: with its interval; toward: share of the resamples in the direction predicted",
         *("prediction", "Δ", "interval", "toward", "p, corr."),
     )
@@ -178,7 +178,7 @@ def _predictions(foretold: dict[str, Any]) -> Table:
 
 
 def _comparisons(pairs: list[dict[str, Any]], noise: dict[str, Any], n: int) -> Table:
-    table = _table(
+    table = plain_table(
         f"Comparisons, the market price first. Δ: first − second, negative if the first is better; 95% intervals of {n:,} "
         f"resamples of events. Noise floor: {number(noise['floor'])}{_within(noise)}; a smaller Δ is not called shown",
         *("first / second", "Δ Brier", "interval", "Δ/floor", "p, corr.", "needed"),
@@ -203,7 +203,7 @@ def _within(noise: dict[str, Any]) -> str:
 
 def _intervals(report: "Report", rows: list[dict[str, Any]]) -> Table:
     corp = report.findings.resamples_corp
-    table = _table(
+    table = plain_table(
         f"Intervals of 95% ({report.findings.resamples:,} resamples; MCB, DSC: {corp:,}). REL null: of the calibrated",
         *("configuration", "REL", "REL null", "RES", "MCB", "DSC"),
     )
@@ -218,7 +218,7 @@ def _intervals(report: "Report", rows: list[dict[str, Any]]) -> Table:
 
 
 def _frontier(rows: list[dict[str, Any]], n: int) -> Table:
-    table = _table(
+    table = plain_table(
         f"Frontier of cost and Brier score. on: probability, by {n:,} resamples. ε: under the noise floor",
         *("configuration", "USD", "Brier", "on", "strict", "ε"),
     )
@@ -240,7 +240,7 @@ def _gains(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _coordination(gains: dict[str, dict[str, dict[str, Any]]], n: int) -> Table:
-    table = _table(
+    table = plain_table(
         f"What talking did ({n:,} resamples). one: Brier of a single first estimate; pool: of all; final: in the end",
         *("configuration", "one", "pool", "final", "gain", "interval"),
     )

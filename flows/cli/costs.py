@@ -81,7 +81,7 @@ def costs(
         rows = bills(reader)
         print_result(rows) if as_json else print_bills(rows, console)
         return
-    study_id = chosen(reader, study)
+    study_id = chosen(reader, study, games=True)
     found = bill(reader, study_id, stored_prices(reader.study(study_id).content))
     print_result(found) if as_json else print_bill(found, console)
 

@@ -53,11 +53,60 @@ def run(
             raise CoordevalError(f"{type(error).__name__} was raised, and no signal came: it is a plugin's") from error
         errors.print(f"stopped by {stop.by}: what was answered is stored; the same command goes on where it was")
         raise typer.Exit(stop.exit_status) from None
+    if end.cells.answered:
+        from coordeval.flows.grounding.reporting import published
+
+        published(ledger, loaded.id, console)
     if quoted:
         print_quoted(ledger, loaded.id)
     if end.exit_status:
         errors.print(end.summary(), style="yellow", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(end.exit_status)
+
+
+@app.command()
+def report(
+    study: StudyOption = None,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    out: Annotated[Path | None, typer.Option(help="The folder to write to; else one beside the ledger.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print what every pair loses to what, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What is got of the optimum, what is lost to what, and which repair helps: in words first, then as a page."""
+    from coordeval.flows.grounding.reporting import published, report_of
+    from coordeval.flows.grounding.stored import games_study
+    from coordeval.flows.run.waiting import so_far, told
+    from coordeval.ledger import read
+
+    with told(so_far("the report to be computed"), errors.print):
+        reader = read(ledger)
+        study_id = games_study(reader, study)
+        if as_json:
+            print_result(report_of(reader, study_id).results())
+            return
+        published(ledger, study_id, console, full=full, out=out)
+
+
+@app.command()
+def replay(
+    game: Annotated[str, typer.Argument(help="A game's id, or the start of it; `coordeval grounding games` lists them.")],
+    html: Annotated[Path | None, typer.Option(help="Write it as a page to this file, complete in itself.")] = None,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """One game, round by round: what was said, agreed, bound and submitted, and what it lost to what."""
+    from coordeval.flows.grounding.replaying import print_replay, replayed
+    from coordeval.ledger import read
+    from coordeval.market_data.files import write_whole
+
+    found = replayed(read(ledger), game)
+    if html is not None:
+        write_whole(html, found.html())
+        console.print(f"wrote {html}", soft_wrap=True)
+    elif as_json:
+        print_result(found.as_json())
+    else:
+        print_replay(found, console)
 
 
 @app.command()

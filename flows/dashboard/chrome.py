@@ -32,12 +32,12 @@ def menu(shown: Page | None, view: View) -> list[Component]:
 
 
 def filters(page: Page, view: View, facts: Facts) -> list[Component]:
-    studies = facts.studies()
+    studies = facts.game_studies() if page.games else facts.studies()
     if not studies:
         return []
-    study = facts.study(view.study)
+    own = (facts.game_study(view.study) if page.games else facts.study(view.study).study_id) or ""
     same = [row["name"] for row in studies]
-    chosen = "" if study.study_id == studies[0]["study_id"] else study.study_id
+    chosen = "" if own == studies[0]["study_id"] else own
     options = [
         (
             "" if i == 0 else row["study_id"],
@@ -48,6 +48,9 @@ def filters(page: Page, view: View, facts: Facts) -> list[Component]:
         for i, row in enumerate(studies)
     ]
     found: list[Component] = [parts.choice("Study", "study", options, chosen)]
+    if page.games:
+        return found
+    study = facts.study(view.study)
     cells = facts.cells(study.study_id)
     if "policy" in page.filters:
         names = [("" if key == "common" else key, name) for key, name in _POLICY_NAMES.items()]
@@ -75,7 +78,9 @@ def filters(page: Page, view: View, facts: Facts) -> list[Component]:
 
 
 def labels(page: Page, view: View, facts: Facts) -> list[Component]:
-    """What must not be overlooked: simulated, hindsight, unfinished, failed."""
+    """What must not be overlooked: simulated, hindsight, unfinished, failed. A page of games says it itself."""
+    if page.games:
+        return []
     study = facts.study(view.study)
     row = next(r for r in facts.studies() if r["study_id"] == study.study_id)
     found: list[Any] = []

@@ -52,7 +52,7 @@ _STUDIES = """
         count(*) FILTER (f.status = 'answered') AS answered,
         count(*) FILTER (f.status = 'failed') AS failed
     FROM studies s LEFT JOIN cells c USING (study_id) LEFT JOIN made f ON f.forecast = hash(c.forecast_id)
-    GROUP BY ALL ORDER BY used_at DESC, s.study_id
+    WHERE (s.source = 'grounding') = $games GROUP BY ALL ORDER BY used_at DESC, s.study_id
 """
 
 
@@ -126,8 +126,18 @@ class Facts:
             return value
 
     def studies(self) -> list[dict[str, Any]]:
-        """Of every study, the one used last first: study_id, name, cells, answered, failed and the like."""
-        return self.once(("studies", self.stamp()), lambda: self.query(_STUDIES).to_dicts())
+        """Of every study of forecasts, the one used last first: study_id, name, cells, answered, failed and the like."""
+        return self.once(("studies", self.stamp()), lambda: self.query(_STUDIES, {"games": False}).to_dicts())
+
+    def game_studies(self) -> list[dict[str, Any]]:
+        """The same of studies of games."""
+        return self.once(("game studies", self.stamp()), lambda: self.query(_STUDIES, {"games": True}).to_dicts())
+
+    def game_study(self, name: str) -> str | None:
+        """The id of the study of games by that name or start of its id, else of the one used last; None: there is none."""
+        known = self.game_studies()
+        named = [row for row in known if name and (row["name"] == name or row["study_id"].startswith(name))]
+        return str((named or known)[0]["study_id"]) if known else None
 
     def study(self, name: str) -> Study:
         """By name or the start of its id; empty: the one used last."""

@@ -11,6 +11,7 @@ from coordeval.flows.dashboard.pages import (
     coordination,
     costs,
     forecast,
+    games,
     live,
     market,
     markets,
@@ -35,6 +36,7 @@ PAGES: Final[tuple[Page, ...]] = (
     live.PAGE,
     schedule.PAGE,
     monitor.PAGE,
+    games.PAGE,
     market.PAGE,
     forecast.PAGE,
 )

@@ -10,17 +10,14 @@ from coordeval.agents.scaffold import Ask
 from coordeval.configurations import PanelError
 from coordeval.configurations.panel import call_graph
 from coordeval.flows.grounding.arms import Arm
-from coordeval.flows.grounding.computed import COMPUTED, Purchases
 from coordeval.flows.run.cell import Result
 from coordeval.flows.run.custody import Custody
 from coordeval.flows.study.evaluation import Cell
-from coordeval.grounding.game import Conditions, Game, Instance
+from coordeval.grounding.baselines import BASELINES, baseline
+from coordeval.grounding.game import Game, Instance
 from coordeval.grounding.playing import play
 from coordeval.grounding.repairs import Repair
 from coordeval.ledger.games import game_rows
-
-NO_TALK = Conditions(talk=False)
-"""Of players that are computed: they say nothing and hear nothing."""
 
 
 class Played:
@@ -34,8 +31,9 @@ class Played:
 
     async def run(self) -> object:
         seat, replicate = self._arm.seat, self._cell.replicate
-        if (purchases := COMPUTED.get(seat)) is not None:
-            return self._computed(purchases)
+        if seat in BASELINES:  # computed players, who ask no model
+            self._game = baseline(seat, self._instance, replicate)
+            return self._game
         assert seat in ("pair", "solo", "oracle")
         playing = play(self._instance, self._arm.conditions, self._repair, seat=seat, replicate=replicate)
         asks = next(playing)
@@ -82,16 +80,3 @@ class Played:
             return failure
         record["said"], record["failure"] = answer, None
         return answer
-
-    def _computed(self, purchases: Purchases) -> Game:
-        """A game of players who ask no model."""
-        playing = play(self._instance, NO_TALK, replicate=self._cell.replicate)
-        asks = next(playing)
-        while True:
-            given = [purchases(self._instance, ask.round, ask.agent, self._cell.replicate) for ask in asks]
-            replies = [Answer(probability=None, text="", content={"purchases": rows}) for rows in given]
-            try:
-                asks = playing.send(replies)
-            except StopIteration as end:
-                self._game = end.value
-                return end.value  # type: ignore[no-any-return]

@@ -26,7 +26,7 @@ def games_study(reader: Reader, asked: str | None) -> str:
                 f"`coordeval grounding run {asked}` plays it"
             )
         return loaded.id
-    found = chosen(reader, asked)
+    found = chosen(reader, asked, games=True)
     if found not in {row["study_id"] for row in known}:
         raise StudyError(f"{asked} is a study of forecasts: `coordeval report {asked}` says what it tells")
     return found

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Discriminator, Field, SerializeAsAny, Validation
 
 from coordeval.configurations import Registry
 from coordeval.flows.grounding.arms import ARMS, Arm
-from coordeval.flows.study.names import RULE, allowed
+from coordeval.flows.study.names import GAMES, RULE, allowed
 from coordeval.flows.study.reading import StudyError, toml
 from coordeval.flows.study.sections import (
     MODELS,
@@ -34,7 +34,7 @@ from coordeval.grounding.repairs import Repair
 from coordeval.market_data.errors import choose
 from coordeval.market_data.plugins import PluginError
 
-SOURCE: Final = "grounding"
+SOURCE: Final[Literal["grounding"]] = GAMES
 """What `studies.source` says of a study of games."""
 MOST_TURNS: Final = 4
 """Of one ask: an answer, its correction, and two turns in which a model only thought aloud."""

@@ -2,7 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+GAMES: Final[Literal["grounding"]] = "grounding"
+"""What `studies.source` says of a study of games, which no command that is about forecasts looks at."""
 
 PROBE: Final = "memorisation_probe"
 """The arm that shows one agent the question and nothing else; no configuration, so it is never compared with one."""

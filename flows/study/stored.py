@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from coordeval.analysis.base.arms import arms_table
-from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.names import GAMES, PROBE
 from coordeval.flows.study.reading import StudyError
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError, choose
@@ -44,16 +44,26 @@ def studies(reader: Reader) -> pl.DataFrame:
     return reader.query(_STUDIES)
 
 
-def chosen(reader: Reader, asked: str | None) -> str:
+def chosen(reader: Reader, asked: str | None, *, games: bool = False) -> str:
     """The id of the study that is meant: by a study file, a name, or the start of a hash (4 characters or more).
 
-    None: the one used last. Raises StudyError where there is none, or where several have that name or hash: which these are.
+    None: the one used last. A study of games is not meant, unless `games`. Raises StudyError where there is
+    none, or where several have that name or hash: which these are.
     """
-    known = studies(reader).to_dicts()
-    if not known:
-        raise StudyError(f"{reader.path} holds no study yet; `coordeval run STUDY.toml` stores one")
+    every = studies(reader).to_dicts()
+    known = every if games else [row for row in every if row["source"] != GAMES]
+    if not every or (asked is None and not known):
+        more = " of forecasts" if every else ""
+        raise StudyError(f"{reader.path} holds no study{more} yet; `coordeval run STUDY.toml` stores one")
     if asked is None:
         return str(known[0]["study_id"])
+    found = _named(reader, every, asked)
+    if not games and any(row["study_id"] == found and row["source"] == GAMES for row in every):
+        raise StudyError(f"{asked} is a study of games: `coordeval grounding report {asked}` says what it tells")
+    return found
+
+
+def _named(reader: Reader, known: list[dict[str, Any]], asked: str) -> str:
     if asked.endswith(".toml") or Path(asked).is_file():
         return _of_file(reader, known, Path(asked))
     found = [row for row in known if row["name"] == asked]

@@ -31,3 +31,5 @@ class Page:
     filters: tuple[str, ...] = ("policy", "category", "decile", "replicate")
     """Which of the filters this page follows."""
     in_menu: bool = True
+    games: bool = False
+    """Whether it is about studies of games, and not of forecasts."""

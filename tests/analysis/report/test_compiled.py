@@ -19,9 +19,9 @@ def report():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    rendering._templates.cache_clear()
+    rendering.templates.cache_clear()
     yield tmp_path / "coordeval" / "templates"
-    rendering._templates.cache_clear()
+    rendering.templates.cache_clear()
 
 
 DAMAGES = {
@@ -37,7 +37,7 @@ def test_damaged_templates_are_compiled_anew(report, folder, damage):
     assert list(folder.iterdir()), "they are kept"
     for path in folder.iterdir():
         DAMAGES[damage](path)
-    rendering._templates.cache_clear()
+    rendering.templates.cache_clear()
     assert report.html() == whole
 
 

@@ -15,7 +15,7 @@ from coordeval.flows.dashboard.menu import PAGES
 from coordeval.flows.dashboard.parts import as_csv
 from coordeval.ledger import Ledger
 
-MENU = [page.path for page in PAGES if page.in_menu]
+MENU = [page.path for page in PAGES if page.in_menu and not page.games]
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
