@@ -19,6 +19,7 @@ from coordeval.flows.cli.docs import docs
 from coordeval.flows.cli.ending import DEBUG, errors, status_of
 from coordeval.flows.cli.exports import export
 from coordeval.flows.cli.grounding import app as grounding_app
+from coordeval.flows.cli.groups import arrange
 from coordeval.flows.cli.imports import app as imports_app
 from coordeval.flows.cli.markets import app as markets_app
 from coordeval.flows.cli.models import models
@@ -410,6 +411,9 @@ def study_new(
     console.print(
         f"wrote {path}; `coordeval {'forecast-open' if ahead else 'run'} {shlex.quote(str(path))}` runs it", soft_wrap=True
     )
+
+
+arrange(app)
 
 
 def main() -> None:
