@@ -132,6 +132,7 @@ _HELD: dict[Path, _Held] = {}
 _IDLE: list[duckdb.DuckDBPyConnection] = []
 """Databases in memory without a file. Making one takes 50 times as long as attaching a file to it."""
 _MOST_IDLE = 4
+_MORE = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND database_name <> 'memory'"
 _ALONE = threading.RLock()
 
 
@@ -209,6 +210,7 @@ def _let_go(held: _Held) -> None:
     try:
         if not held.spoilt:
             held.database.execute(f"DETACH {held.name}")
+            held.spoilt = held.database.execute(_MORE).fetchall() != []  # such as a file that somebody attached beside it
     except duckdb.Error:
         held.spoilt = True
     if held.spoilt or len(_IDLE) >= _MOST_IDLE:

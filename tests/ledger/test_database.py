@@ -58,6 +58,14 @@ def test_tables_of_another_file_are_not_there_and_the_folder_for_what_is_too_lar
             assert setting(con, "temp_directory") == str(tmp_path / f"{name}.duckdb.tmp")
 
 
+def test_what_somebody_attached_beside_a_file_is_gone_with_it(tmp_path):
+    with connected(tmp_path / "a.duckdb") as con:
+        con.execute(f"ATTACH '{tmp_path / 'beside.duckdb'}' AS beside")
+        con.execute("CREATE TABLE beside.more (n INTEGER)")
+    with connected(tmp_path / "a.duckdb") as con:
+        assert con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall() == []
+
+
 def test_readers_share_an_opening_and_a_writer_waits_for_them_unless_the_process_keeps_the_file(tmp_path):
     path = tmp_path / "a.duckdb"
     with connected(path) as con:
