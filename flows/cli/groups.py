@@ -8,7 +8,7 @@ from typer.models import CommandInfo, TyperInfo
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Begin": ("study", "run", "report", "dashboard", "notebook", "docs", "import", "grounding"),
-    "Look closer": ("studies", "forecasts", "compare", "plan", "trace", "telemetry", "diagnose", "tools", "export"),
+    "Look closer": ("studies", "forecasts", "compare", "plan", "trace", "telemetry", "diagnose", "export"),
     "Trust it": ("audit", "certificate", "control", "leaks", "commitment", "verify", "recover", "backup", "selftest"),
     "Money and models": ("quote", "costs", "check-model", "models", "explain"),
     "Day by day": ("markets", "forecast-open", "resolve", "monitor", "serve", "deploy", "wake", "runs", "ctl"),
@@ -20,7 +20,8 @@ def arrange(app: typer.Typer) -> None:
     """Puts each command of `app` under its group, in the order given here."""
     place = {name: (group, number) for group, names in GROUPS.items() for number, name in enumerate(names)}
     order = list(GROUPS)
-    for one in (*app.registered_commands, *app.registered_groups):
+    every: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for one in every:
         if (name := called(one)) in place:
             one.rich_help_panel = place[name][0]
 
