@@ -9,6 +9,7 @@ NAMES = (
     "costs",
     "dashboard",
     "embedded",
+    "grounding",
     "house",
     "isolation",
     "kills",

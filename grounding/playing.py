@@ -37,6 +37,7 @@ from coordeval.grounding.game import (
     Units,
 )
 from coordeval.grounding.handed import plan_of, purchase_problem, units_of
+from coordeval.grounding.mending import extras_of, shown_by
 from coordeval.grounding.optimum import optimum
 from coordeval.grounding.prompts import all_facts, facts, template
 from coordeval.grounding.repairs import Repair
@@ -144,7 +145,7 @@ class _Playing:
                 )
 
     def _extras(self, table: Table) -> Steps:
-        extras = list(self.repair.extras(table))
+        extras = extras_of(self.repair, table)
         if not extras:
             return
         asks = [self._ask(table, e.player, e.step, "words", e.text, known=e.facts) for e in extras]
@@ -195,8 +196,8 @@ class _Playing:
     ) -> Ask:
         told = known if known is not None else facts(self.instance, table.number, player, self.conditions)
         if shown is None:
-            earlier, beside = self.repair.earlier(table, player), self.repair.beside(table, player)
-            shown = [*earlier, *table.said(player), *beside]
+            shown = [*shown_by(self.repair, "earlier", table, player), *table.said(player)]
+            shown += shown_by(self.repair, "beside", table, player)
         if form == "submission":
             rule = self._submission_rule(table, player)
         ask = Ask(

@@ -19,6 +19,7 @@ KINDS = {
 MORE = {
     "What a ledger's reader gives": ["coordeval.ledger.reader.Reader"],
     "What a source of markets is made of": ["coordeval.market_data.venues.base"],
+    "What a repair of the grounding game is made of": ["coordeval.grounding.repairs", "coordeval.grounding.table"],
     "What a form of forecasts is made of": ["coordeval.market_data.forecasts.base"],
 }
 
