@@ -11,7 +11,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 # Our matrices are small: threads that wait for the next one take the processors from the other processes.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run grounding test proofs setup setup-dev check lock bench pictures docs newcomer clean
+.PHONY: run grounding test proofs setup setup-dev check lock licences vulnerabilities bench pictures docs newcomer clean
 
 run: setup  ## the embedded study: simulated world, simulated model, no key, no network
 	$(BIN)/coordeval run studies/embedded.toml
@@ -36,6 +36,12 @@ check: setup-dev  ## lint, format, types, floors
 	$(BIN)/ruff format --check $(OURS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+licences: setup-dev  ## the licence of every package that is installed with this one; offline
+	$(BIN)/python -m benchmarks.supply_chain licences
+
+vulnerabilities: setup-dev  ## asks osv.dev for what is known of the versions in requirements.lock; the only command that does
+	$(BIN)/python -m benchmarks.supply_chain vulnerabilities
 
 bench: setup-dev  ## every figure that the project promises, measured now
 	$(BIN)/python -m benchmarks

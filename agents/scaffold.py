@@ -3,6 +3,7 @@
 It is the same for every configuration. Only the role text and the shown material differ, and both come from the panel.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -62,7 +63,7 @@ def market_block(view: MarketView, *, show_price: bool) -> str:
     facts = view.market.known_at_opening()
     # continuation lines are indented, so that a description cannot write a line of ours, such as a price, into the block
     known = {name: plain(value) for name, value in facts.items() if value not in (None, "")}
-    lines = [f"{_LABELS[name]}: " + text.replace("\n", "\n    ") for name, text in known.items()]
+    lines = [f"{_LABELS[name]}: " + _LINE_END.sub(r"\g<0>    ", text) for name, text in known.items()]
     lines.append(f"As of: {plain(view.as_of)}")
     if show_price:
         price = view.price
@@ -74,6 +75,8 @@ def market_block(view: MarketView, *, show_price: bool) -> str:
     return "<market>\n" + "\n".join(lines) + "\n</market>"
 
 
+_LINE_END = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+"""Whatever a reader may take for the end of a line."""
 _LABELS = {
     "question": "Question",
     "description": "Description",

@@ -7,6 +7,7 @@ it is used, so "the published data" is always the same data.
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -98,11 +99,55 @@ def _download(base_url: str, name: str) -> bytes:
     try:
         for attempt in stamina.retry_context(on=httpx.TransportError, attempts=3, wait_max=5.0):
             with attempt:
-                response = httpx.get(url, timeout=60.0, follow_redirects=True, headers={"User-Agent": "coordeval"})
-                response.raise_for_status()
+                content = _fetched(url)
     except httpx.HTTPError as error:
         raise CoordevalError(f"{NAME}: {url} could not be downloaded ({type(error).__name__}: {error}); {fix}") from error
-    return _checked(response.content, name, url, fix)
+    except TooMuch as error:
+        raise CoordevalError(f"{NAME}: {url} could not be downloaded ({error}); {fix}") from error
+    return _checked(content, name, url, fix)
+
+
+MOST_BYTES = 50_000_000
+"""Of one file, as sent and as unpacked: the largest published one has a tenth of it."""
+MOST_SECONDS = 600.0
+"""Of one file."""
+
+
+class TooMuch(Exception):
+    """An answer that is longer than any published file, takes longer than patience lasts, or leads elsewhere."""
+
+
+def _fetched(url: str) -> bytes:
+    """The body, taken piece by piece to a limit. A redirect is followed to an address as safe as the first one."""
+    import httpx
+
+    began, parts, size = time.monotonic(), list[bytes](), 0
+    with (
+        httpx.Client(timeout=60.0, max_redirects=5, headers={"User-Agent": "coordeval"}) as client,
+        client.stream("GET", url) as first,
+    ):
+        response = first
+        for _ in range(5):
+            if (where := response.next_request) is None:
+                break
+            if where.url.scheme not in ("https", response.url.scheme):
+                raise TooMuch(f"it leads to {where.url.scheme}://{where.url.host}, which is less safe")
+            response.close()
+            response = client.send(where, stream=True)
+        try:
+            if response.next_request is not None:
+                raise TooMuch("it leads on and on")
+            response.raise_for_status()
+            for piece in response.iter_bytes(65_536):
+                parts.append(piece)
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise TooMuch(f"it is longer than {MOST_BYTES:,} bytes")
+                if time.monotonic() - began > MOST_SECONDS:
+                    raise TooMuch(f"it was not over after {MOST_SECONDS:g} s")
+        finally:
+            response.close()
+    return b"".join(parts)
 
 
 class CoordinationTraces:
