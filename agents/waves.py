@@ -6,7 +6,9 @@ part of any identity. Its id is on disk before anybody looks for its results, so
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -67,6 +69,8 @@ class Waves(Wrapped):
         self._watch: asyncio.Task[None] | None = None
         self._touched = 0.0
         self._over: ModelError | ModelAccessError | None = None
+        self._perhaps_taken: set[str] = set()
+        """Calls in batches that the endpoint has, or may have: they are charged, whatever becomes of us."""
 
     async def aclose(self) -> None:
         """Ends what watches and closes the model within."""
@@ -193,28 +197,39 @@ class Waves(Wrapped):
                 return await self._batches.create(items)
             except Unavailable as problem:
                 lost = lost or problem.charged
+                if lost:
+                    self._perhaps_taken.update(part)
                 raise
 
-        return await self._patiently(create)
+        batch_id = await self._patiently(create)
+        self._perhaps_taken.update(part)
+        return batch_id
 
     async def _found(self, created_at: datetime, size: int, attempts: Collection[str]) -> str | None:
         """The batch that holds these calls, among those of its size that the endpoint has. Waits for their ends."""
         moment = created_at - timedelta(minutes=5)  # clocks differ
         for batch_id in await self._patiently(lambda: self._batches.since(moment, size)):
             await self._end_of(batch_id)
-            async for item, _ in self._batches.results(batch_id):
-                if item in attempts:
-                    return batch_id
+            if await self._patiently(partial(self._holds_one, batch_id, attempts)):
+                return batch_id
         return None
+
+    async def _holds_one(self, batch_id: str, attempts: Collection[str]) -> bool:
+        async for item, _ in self._batches.results(batch_id):
+            if item in attempts:
+                return True
+        return False
 
     async def _pick_up(self, batch: OpenBatch) -> None:
         """The results of a batch that an earlier run sent, or meant to send."""
         attempts = [str(row["attempt_id"]) for row in batch.held.values()]
+        self._perhaps_taken.update(attempts)
         try:
             batch_id = batch.batch_id
             if batch_id is None:
                 batch_id = await self._found(batch.created_at, batch.size, set(attempts))
             if batch_id is None:
+                self._perhaps_taken.difference_update(attempts)
                 raise Unavailable("its batch was never taken by the endpoint")
             self._say(f"a batch of an earlier run is picked up: {batch_id}")
             await self._collect(batch_id, attempts)
@@ -237,6 +252,7 @@ class Waves(Wrapped):
                     future.set_exception(result)
 
         await self._patiently(read)
+        self._perhaps_taken.difference_update(attempts)
         self._failed(attempts, Unavailable(f"batch {batch_id} ended without a result for it"))
         self._say("")
 
@@ -247,14 +263,21 @@ class Waves(Wrapped):
             pause = min(LONGEST_LOOK, pause * 1.5)
 
     def _failed(self, attempts: list[str], error: Exception) -> None:
-        """Those of these calls that have no result yet end in `error`."""
-        if isinstance(error, ModelAccessError):  # for everybody: the run stops
+        """Those of these calls that have no result yet end in `error`; what stops the run ends all of them.
+
+        Those whose batch is taken, or may be, are parked: they stay in the books, and the next run takes them up.
+        """
+        if isinstance(error, ModelAccessError):
             self._over = error
             attempts = [*self._out, *self._queue]
+            parked: Exception = copy(error)
+            parked.parked = True  # type: ignore[attr-defined]
+        else:
+            parked = Parked(f"{error}; this call is in a batch, and the next run takes it up")
         futures = {**self._out, **{attempt: future for attempt, (_, _, future) in self._queue.items()}}
         for attempt in attempts:
             if (future := futures.get(attempt)) is not None:
-                _fail(future, error)
+                _fail(future, parked if attempt in self._perhaps_taken else error)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """What `call` gives, tried again while the endpoint takes nobody, as long as it asks to wait and patience lasts."""

@@ -23,7 +23,8 @@ _NAMES = """
     mit; mit-0; mit license; the mit license; the mit license (mit); bsd; bsd license; 0bsd; bsd-2-clause; bsd-3-clause;
     3-clause bsd license; apache-2.0; apache 2.0; apache license 2.0; apache license, version 2.0; apache software license;
     apache software license 2.0; isc; isc license; isc license (iscl); psf-2.0; python software foundation license;
-    cnri-python; zlib; cc0-1.0; unlicense; the unlicense (unlicense); mpl-2.0; mozilla public license 2.0 (mpl 2.0); zope public license;
+    cnri-python; zlib; cc0-1.0; unlicense; the unlicense (unlicense); mpl-2.0;
+    mozilla public license 2.0 (mpl 2.0); zope public license;
     zpl-2.1; afl-2.1; artistic license
     """.replace("\n", " ").split("; ")
 FREE = frozenset(" ".join(name.split()) for name in _NAMES)

@@ -41,6 +41,18 @@ def test_a_seed_is_the_same_schedule_again(made):
     assert told(3) == told(3)
 
 
+FOUND = {
+    1886: "the search for a batch was cut off, and its calls, which were charged, were said to be refused",
+    5248: "the same",
+}
+"""Seeds that once broke a rule -> what was wrong."""
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_was_found_once_stays_mended(made, seed):
+    assert simulate.schedule(made, seed).broken == []
+
+
 def look_at_what_is_spent_only(self: Purse, worst: int) -> bool:
     return self.limit is not None and self.spent > self.limit
 
