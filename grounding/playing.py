@@ -84,6 +84,8 @@ class _Playing:
         self.mishaps: list[Mishap] = []
         self.counts: Counter[str] = Counter()
         self._ordinal = 0
+        self._submitted: dict[int, int] = {}
+        """Player -> the ask of its last submission."""
 
     def round(self, number: int) -> Steps:
         rules = self.instance.rules
@@ -104,7 +106,7 @@ class _Playing:
         if over:
             wanted = f"{rules.plan_words(plan)} is more {' and '.join(over)} than there is"
             for player in PLAYERS:
-                self._mishap(number, player, self._ordinal, "overdrawn", wanted, "void")
+                self._mishap(number, player, self._submitted.get(player, self._ordinal - 1), "overdrawn", wanted, "void")
         self.done.append(
             Round(
                 number=number,
@@ -251,6 +253,7 @@ class _Playing:
     def _units(self, table: Table, ask: Ask, reply: Answer | AskFailed) -> Units | None:
         """What a submission counts as: None where it is forfeited, what an agreement says where one binds."""
         bound = table.bound
+        self._submitted[ask.agent] = ask.ordinal
         answer = self._answered(table, ask, reply, "forfeited" if bound is None else "bound")
         if answer is None:
             return None if bound is None else bound[ask.agent]

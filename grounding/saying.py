@@ -20,7 +20,7 @@ _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", 
 _WORDS: Final = {word: n for n, word in enumerate(_NUMBERS)} | {"zero": 0}  # "no iron" is none of it
 _ELSE: Final = re.compile(
     r"\b(needs?|earns?|earned|costs?|coins?|supply|supplies|budget|per run|runs?|projects?|left over|available|"
-    r"last round|previous round|earlier|before|would have|round \d)\b",
+    r"up to|at most|maximum|last round|previous round|earlier|before|would have|round \d)\b",
     re.IGNORECASE,
 )
 _AGREES: Final = re.compile(
@@ -48,7 +48,8 @@ def spoken(text: str, speaker: int, names: tuple[str, ...]) -> Spoken:
 
 
 def _sentences(text: str) -> list[str]:
-    return [part for part in re.split(r"(?<=[.!?])\s+|[;\n]", text) if part.strip()]
+    """Without what stands in brackets and has a digit in it: "3 iron (9 coins)" speaks of a plan, not of a price."""
+    return [part for part in re.split(r"(?<=[.!?])\s+|[;\n]", re.sub(r"\([^()]*\d[^()]*\)", "", text)) if part.strip()]
 
 
 @lru_cache(maxsize=64)
@@ -60,7 +61,7 @@ def _tokens(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(
         rf"\b(?P<for>for (?:{whom}))\b|(?P<each>{each})|\bplayer (?P<n>[12])\b"
         rf"|\b(?P<me>i|i'll|i'd|me|my|mine)\b|\b(?P<you>you|you'll|you'd|your|yours)\b"
-        rf"|\b(?P<count>{number})\s+(?:units?\s+)?(?:of\s+)?(?P<kind>{kinds})\b"
+        rf"|\b(?P<count>{number})\s*[x×]?\s*(?:units?\s+)?(?:of\s+)?(?P<kind>{kinds})\b"
         rf"|\b(?P<kind2>{kinds})\s*[:=x×]?\s*(?P<count2>\d+)\b|(?P<nothing>\bnothing\b)",
         re.IGNORECASE,
     )

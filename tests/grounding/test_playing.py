@@ -76,6 +76,7 @@ def test_what_is_wanted_too_much_voids_the_round_for_both():
     assert got.rounds[0].over == ("timber",)
     assert got.rounds[0].rewards == (0, 0)
     assert [(m.name, m.player, m.then) for m in got.mishaps] == [("overdrawn", 0, "void"), ("overdrawn", 1, "void")]
+    assert [m.ask for m in got.mishaps] == [0, 1]  # the submissions
 
 
 BAD = [

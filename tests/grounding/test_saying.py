@@ -22,6 +22,14 @@ from coordeval.grounding.saying import agrees, spoken
         ("I take 3 timber or 4 timber.", None, None),  # not clear which
         ("I take nothing, or 2 iron.", None, None),
         ("There are 10 units of timber available.", None, None),
+        ("I will buy 4x timber and you will buy 6 x timber.", (4, 0, 0), (6, 0, 0)),
+        ("- Me: 4 timber, 6 stone\n- You: 6 timber, 3 iron", (4, 6, 0), (6, 0, 3)),
+        ("I get 3 iron (9 coins) and 4 timber; you get 3 iron.", (4, 0, 3), (0, 0, 3)),
+        ("I can use up to 6 iron.", None, None),
+        ("Perfect, confirmed. I'll submit 4 timber and 6 stone.", (4, 6, 0), None),
+        ("That leaves 4 timber for you and 2 iron for me.", (0, 0, 2), (4, 0, 0)),
+        ("My plan: 4 timber + 6 stone. Your plan: 6 timber + 3 iron.", (4, 6, 0), (6, 0, 3)),
+        ("We both buy 5 timber, and I additionally buy 3 iron.", (5, 0, 3), (5, 0, 0)),
         ("Sounds good.", None, None),
         ("Timber is scarce; 300 is a number.", None, None),
         ("", None, None),
@@ -35,6 +43,8 @@ def test_who_is_said_to_buy_what(text: str, first, second):
 def test_who_is_no_player_names_players_by_number():
     said = "I advise player 1 to buy 3 timber and player 2 to buy 2 iron."
     assert spoken(said, 2, RULES.names) == ((3, 0, 0), (0, 0, 2))
+    bold = "**Player 1 (me):** timber: 4, stone: 6\n**Player 2 (you):** iron 3, timber 6"
+    assert spoken(bold, 0, RULES.names) == ((4, 6, 0), (6, 0, 3))
     assert spoken("I buy 3 timber.", 2, RULES.names) == (None, None)
 
 
