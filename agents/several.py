@@ -1,9 +1,11 @@
 """Several models behind one budget, one pace and one count of calls: whoever asks says which of them is meant."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from coordeval.agents.batching import Batches, Item
 from coordeval.agents.messages import Model, Reply, Request, Slot
 from coordeval.agents.wrapped import Wrapped
 
@@ -39,6 +41,40 @@ class Meant(Wrapped):
 
     async def aclose(self) -> None:
         """Nothing: whoever made what stands before closes it."""
+
+
+class SeveralBatches:
+    """The batches of several models, told apart by their ids; a wave cuts its batches so that each holds calls of one."""
+
+    def __init__(self, parts: Mapping[str, Batches]) -> None:
+        """`parts`: the id of a model -> its batches."""
+        self._parts = parts
+        self.most = min(part.most for part in parts.values())
+        self.most_bytes = min(part.most_bytes for part in parts.values())
+
+    async def create(self, items: Sequence[Item]) -> str:
+        """The id of a new batch: that of the model of all its calls, and the endpoint's own."""
+        model = items[0].request.model
+        return f"{model}/{await self._parts[model].create(items)}"
+
+    async def ended(self, batch_id: str) -> bool:
+        """Whether its results are there."""
+        part, own = self._of(batch_id)
+        return await part.ended(own)
+
+    async def results(self, batch_id: str) -> AsyncIterator[tuple[str, Reply | Exception]]:
+        """(item's id, its reply or why there is none), in any order."""
+        part, own = self._of(batch_id)
+        async for result in part.results(own):
+            yield result
+
+    async def since(self, moment: datetime, size: int) -> list[str]:
+        """Batches of `size` calls of any of the models that were created at or after `moment`."""
+        return [f"{model}/{own}" for model, part in self._parts.items() for own in await part.since(moment, size)]
+
+    def _of(self, batch_id: str) -> tuple[Batches, str]:
+        model, _, own = batch_id.rpartition("/")
+        return self._parts[model], own
 
 
 def named_of(model: Any) -> Mapping[str, Model]:

@@ -146,14 +146,16 @@ class Waves(Wrapped):
     def _parts(
         self, wave: Mapping[str, tuple[Request, Slot, asyncio.Future[Reply]]]
     ) -> list[dict[str, tuple[Request, Slot]]]:
-        """The wave, cut where a batch would be too long or too large."""
+        """The wave, cut where a batch would be too long or too large, or would hold calls of two models."""
         parts: list[dict[str, tuple[Request, Slot]]] = [{}]
-        size = 0
-        for attempt, (request, slot, _) in wave.items():
+        size, model = 0, ""
+        for attempt, (request, slot, _) in sorted(wave.items(), key=lambda item: item[1][0].model):
             own = len(request.encoded) + 100
-            if parts[-1] and (len(parts[-1]) >= self._batches.most or size + own > self._batches.most_bytes):
+            full = len(parts[-1]) >= self._batches.most or size + own > self._batches.most_bytes
+            if parts[-1] and (full or request.model != model):
                 parts.append({})
                 size = 0
+            model = request.model
             parts[-1][attempt] = request, slot
             size += own
         return parts

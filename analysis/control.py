@@ -51,6 +51,22 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """One arm of a study held against its first: exactly what the arm declares may differ between their requests."""
+
+    first: str
+    second: str
+    declared: tuple[str, ...]
+    """The factors that the study says are different."""
+    differs: tuple[str, ...]
+    """Those that are, by the stored identities."""
+    problems: tuple[str, ...]
+    """What differs and was not declared, or was declared and does not differ."""
+    held: bool | None
+    """None: nothing is planned of one of the two."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """The certificate. A comparison of configurations means something only where it is `held`."""
 

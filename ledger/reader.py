@@ -81,13 +81,21 @@ class Study:
         return listed(f"study {self.name}", [(name, value) for name, value in facts if value])
 
 
-def read(path: str | Path, *, settings: Mapping[str, str | int] = MappingProxyType({})) -> "Reader":
-    """The ledger at `path`, for reading, with these settings of DuckDB. Raises LedgerError where there is none."""
+def read(
+    path: str | Path,
+    *,
+    settings: Mapping[str, str | int] = MappingProxyType({}),
+    arms: Sequence[str] | None = None,
+) -> "Reader":
+    """The ledger at `path`, for reading, with these settings of DuckDB. Raises LedgerError where there is none.
+
+    `arms`: as in `Reader.moment`, of all that it reads.
+    """
     path = Path(path)
     check_file(true_path(path))
     if not path.is_file():
         raise LedgerError(f"there is no ledger at {path}: make one with `coordeval run STUDY.toml`, or give another path")
-    return Reader(path, settings=settings)
+    return Reader(path, settings=settings, arms=arms)
 
 
 class Reader:
@@ -103,11 +111,13 @@ class Reader:
         held: duckdb.DuckDBPyConnection | None = None,
         *,
         settings: Mapping[str, str | int] = MappingProxyType({}),
+        arms: Sequence[str] | None = None,
     ) -> None:
         """Use `read`."""
         self.path = path
         self._held = held
         self._settings = settings
+        self._arms = arms
 
     @contextlib.contextmanager
     def moment(self, arms: Sequence[str] | None = None) -> Iterator["Reader"]:
@@ -117,17 +127,18 @@ class Reader:
         """
         with self._open() as con:
             if arms is None:
-                yield Reader(self.path, con)
+                yield Reader(self.path, con, arms=self._arms)
                 return
-            [(database,)] = con.execute("SELECT current_database()").fetchall()
-            own = ", ".join("'" + arm.replace("'", "''") + "'" for arm in arms)
-            con.execute(
-                f"""CREATE OR REPLACE TEMP VIEW cells AS SELECT * FROM "{database}".main.cells WHERE arm IN ({own})"""
-            )
+            _only(con, arms)
             try:
-                yield Reader(self.path, con)
+                yield Reader(self.path, con, arms=arms)
             finally:
-                con.execute("DROP VIEW temp.cells")
+                _every(con, self._arms)
+
+    @property
+    def arms(self) -> Sequence[str] | None:
+        """The arms whose cells alone are there to it; None: all are."""
+        return self._arms
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pl.DataFrame:
         """The answer to one SELECT; `parameters` fill ? (a sequence) or $name (a mapping). Times are UTC."""
@@ -231,6 +242,13 @@ class Reader:
         if self._held is not None:
             yield self._held
             return
+        with self._opened() as con:
+            if self._arms is not None:
+                _only(con, self._arms)
+            yield con
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with connected(self.path, read_only=True, settings=self._settings) as con:
             if is_kept(self.path):
                 yield con
@@ -262,6 +280,23 @@ class Reader:
                 f"{self.path} has schema {applied}, this coordeval reads schema {len(_migrations())}, and it cannot be "
                 f"brought up to date: {error}"
             ) from error
+
+
+def _only(con: duckdb.DuckDBPyConnection, arms: Sequence[str]) -> None:
+    """On this connection `cells` has the cells of these arms alone: a view of that name stands before the table."""
+    [(database,)] = con.execute("SELECT current_database()").fetchall()
+    own = ", ".join("'" + arm.replace("'", "''") + "'" for arm in arms)
+    con.execute(
+        f"""CREATE OR REPLACE TEMP VIEW cells AS SELECT *, rowid FROM "{database}".main.cells WHERE arm IN ({own})"""
+    )
+
+
+def _every(con: duckdb.DuckDBPyConnection, before: Sequence[str] | None) -> None:
+    """As it was before `_only`."""
+    if before is None:
+        con.execute("DROP VIEW temp.cells")
+    else:
+        _only(con, before)
 
 
 def _study_of(row: Mapping[str, Any]) -> Study:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from coordeval.analysis.audit.auditing import Audit
 from coordeval.analysis.base.arguments import asked
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.base.frames import Policy, price_copies, scored
 from coordeval.analysis.control import Control
@@ -20,6 +21,7 @@ from coordeval.analysis.cost.compute_matched import LONE
 from coordeval.analysis.differences.predictions import Stated, stated
 from coordeval.analysis.figures import style
 from coordeval.analysis.figures.style import Look, Picture
+from coordeval.analysis.report.arms import Arms
 from coordeval.analysis.report.drawing import draw
 from coordeval.analysis.report.markets_shown import every_market, market_facts, market_means, shown
 from coordeval.analysis.report.rendering import rendered
@@ -86,6 +88,12 @@ class Report:
     replicates: int
     pending: int
     simulated: bool
+    arm: str = MAIN
+    """The arm in which all of this compares configurations."""
+    arms: Arms | None = None
+    """All arms beside it; None where the study has one."""
+    arm_pictures: tuple[Picture, ...] = ()
+    """One small panel for each arm, and the parts of the variance."""
 
     @property
     def questions(self) -> dict[str, str]:
@@ -116,12 +124,15 @@ class Report:
         own |= {"verdicts": [asdict(verdict) for verdict in self.verdicts]}
         own |= {"control": self.control.as_json() if self.control else None, "uncontrolled": self.uncontrolled}
         own |= {"audit": self.audit.as_json() if self.audit else None}
+        if self.arms is not None:
+            own |= {"arms": self.arms.as_json(self.arm)}
         if self.audit is None:
             found["reasons"] = {**found["reasons"], "audit": NOT_AUDITED}
         own |= {"standing": asdict(self.standing), "money": self.money, "opening": self.opening}
         own |= {
             "version": version("coordeval"),
-            "command": f"coordeval report {self.study['name']} --policy {self.board.policy}",
+            "command": f"coordeval report {self.study['name']} --policy {self.board.policy}"
+            + (f' --arm "{self.arm}"' if self.arms is not None else ""),
         }
         return found | own | {"pending": self.pending, "attributed_usd": dict(self.costs)}
 
@@ -170,13 +181,16 @@ def build_report(
     record: Record = NOTHING,
     baseline: str | None = None,
     audit: Audit | None = None,
+    arm: str = MAIN,
+    arms: Arms | None = None,
 ) -> Report:
     """The report of the cells in `frame`: the columns of `base.frames.SCHEMA` and `question`. `status` may be `pending`.
 
     `resamples` draws make each null REL and calibration p-value, `n` resamples of events the intervals: if not given, as
     many as the number of markets allows (the diagnostics take fewer). `record`: what the study left behind beside its cells.
     `baseline`: the configuration that the others are asked to beat; else the one that the study's content names, else
-    `single_agent`. `audit`: what failed in silence, if somebody looked.
+    `single_agent`. `audit`: what failed in silence, if somebody looked. `arm`: the one that the cells are of, and `arms`
+    what all of the study's hold (`report.arms.arms_of`); not given, the study has one.
 
     `study` has name, study_id, model, source, simulated, created_at, and elements and content as JSON (text or values).
 
@@ -244,7 +258,11 @@ def build_report(
     )
     means = market_means(made)
     facts = market_facts(made, means)
+    beside = () if arms is None else arms.pictures(look, simulated=simulated, missing=style.failures(frame))
     return Report(
+        arm=arm,
+        arms=arms,
+        arm_pictures=beside,
         study=study,
         board=board,
         findings=found,

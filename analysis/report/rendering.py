@@ -48,7 +48,7 @@ def rendered(report: "Report") -> str:
             groups=GROUPS,
             graphs={name: _graph(name, report.study["elements"].get(name)) for name in report.look},
             plotly_js=get_plotlyjs(),
-            specs=specs((*report.pictures, *report.reliability)),
+            specs=specs((*report.pictures, *report.reliability, *report.arm_pictures)),
         )
     )
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordeval.analysis.base.numerals import number, usd, usd_places
+from coordeval.analysis.report.arms import Arms
 from coordeval.analysis.study.leaderboard import REFERENCE
 from coordeval.analysis.words.phrases import counted
 from coordeval.analysis.words.predictions import rule
@@ -33,7 +34,7 @@ def print_report(report: "Report", console: Console, *, full: bool = False, page
     last = [Text(f"report: {page}")] if page else []
     if not full:
         last.insert(0, Text("--full prints every answer and table.", style="dim"))
-    top = [*_standing(report), *_verdicts(report)]
+    top = [*_standing(report), *_verdicts(report), *_arms(report)]
     used = sum(_height(console, part) for part in (*top, *last)) + _height(console, _first_table(report, 0))
     console.print(*top, sep="\n")
     console.print(_first_table(report, max(3, LINES - used)))
@@ -50,6 +51,9 @@ def _print_all(report: "Report", console: Console) -> None:
     for answer in report.answers:
         _say(console, answer.question, answer.says)
     _say(console, "What is missing", report.closing)
+    if report.arms is not None:
+        _say(console, "What is due to coordination, and what to the model and information?", report.arms.says)
+        console.print(_every_arm(report.arms))
     console.print()
     console.print(_leaderboard(report))
     results = report.results()
@@ -80,7 +84,8 @@ def _height(console: Console, part: RenderableType) -> int:
 
 def _standing(report: "Report") -> list[RenderableType]:
     """How much is there and of what kind, before any number."""
-    about = f"{report.study['model']}, policy {report.board.policy}"
+    arm = "" if report.arms is None else f", arm {report.arm}"
+    about = f"{report.study['model']}, policy {report.board.policy}{arm}"
     head = Text.assemble((str(report.study["name"]), "bold"), "  ")
     for mark in report.standing.marks:
         head.append(f"[{mark.label}] ", "bold red")
@@ -98,6 +103,23 @@ def _verdicts(report: "Report") -> list[RenderableType]:
             Padding(Text(f"{verdict.sentence} {verdict.takes}".rstrip()), (0, 0, 0, 2)),
         ]
     return told
+
+
+def _arms(report: "Report") -> list[RenderableType]:
+    """Of a study with several arms what all of them say, in short: the rest is in the tables and on the page."""
+    if report.arms is None:
+        return []
+    head = Text.assemble((f"And in {counted(report.arms.table.height, 'arm')}?", "bold"))
+    return [head, Padding(Text(report.arms.says[0]), (0, 0, 0, 2))]
+
+
+def _every_arm(arms: Arms) -> Table:
+    """Brier scores by arm, configurations in one order."""
+    table = plain_table("Brier score by arm", "configuration", *arms.table["arm"].to_list())
+    scores = {(row["arm"], row["configuration"]): row["brier"] for row in arms.scores.to_dicts()}
+    for name in arms.order:
+        table.add_row(Text(name), *(_short(scores.get((arm, name))) for arm in arms.table["arm"].to_list()))
+    return table
 
 
 def _first_table(report: "Report", most: int) -> Table:

@@ -17,6 +17,7 @@ from coordeval.analysis import (
 )
 from coordeval.flows.certificate.prompts import found_in_prompts
 from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader
 
 _PAIRS = 20
@@ -42,7 +43,7 @@ _SIBLINGS = f"""
 
 def leaks(reader: Reader, study: str, *, resamples: int = 2000) -> list[tuple[str, Probe]]:
     """(title, probe) for each: early closing, sibling questions, copies of the price, training cutoff, memorisation."""
-    with reader.moment() as held:
+    with in_arm(reader, study) as held:
         stored = held.study(study)
         markets = held.query(_MARKETS, [stored.study_id])
         siblings = held.query(_SIBLINGS, [stored.study_id])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coordeval.analysis.control import Control, Field
+from coordeval.analysis.control import Between, Control, Field
 from coordeval.flows.terminal import words
 
 if TYPE_CHECKING:  # who prints the other one need not load all that makes this one
@@ -63,13 +63,17 @@ def print_certificate(certificate: "Certificate", console: Console) -> None:
     console.print(_refusals(certificate))
 
 
-def print_control(control: Control, console: Console) -> None:
-    """The fields, then for each that differs its values and who carries them."""
+def print_control(control: Control, console: Console, *, arm: str = "") -> None:
+    """The fields, then for each that differs its values and who carries them; of one arm where it is named."""
     verdict = {True: "held", False: "not held", None: "not fully recorded"}[control.held]
     console.print()
     _title(console, "Information control", verdict, control.simulated)
     asked = ", ".join(f"{name} ({draws})" for name, draws in control.draws.items())
-    about = {"study": f"{control.study} ({control.study_id[:12]})", "requests": asked or "none"}
+    about = {
+        "study": f"{control.study} ({control.study_id[:12]})",
+        **({"arm": arm} if arm else {}),
+        "requests": asked or "none",
+    }
     if control.baselines:
         about["ask no model"] = ", ".join(control.baselines)
     if control.probes:
@@ -85,6 +89,19 @@ def print_control(control: Control, console: Console) -> None:
     console.print(fields)
     for field in control.differences:
         console.print(_difference(field))
+
+
+def print_between(arms: Sequence[Between], console: Console) -> None:
+    """Each arm against the first: what it declares, what differs, and what is wrong with that."""
+    if not arms:
+        return
+    rows = _table("Between arms: exactly what is declared differs", "arm", "result", "declared", "found")
+    for one in arms:
+        verdict = {True: "as declared", False: "differs", None: "not recorded"}[one.held]
+        style = {True: "green", False: "bold red", None: "yellow"}[one.held]
+        found = "; ".join(one.problems) or ", ".join(one.differs) or "nothing is planned of it yet"
+        rows.add_row(words(one.second), words(verdict, style=style), words(", ".join(one.declared)), words(found))
+    console.print(rows)
 
 
 def _title(console: Console, title: str, verdict: str, simulated: bool) -> None:

@@ -1,5 +1,6 @@
 """The checks of a user who does not trust: of one forecast, of a study's conditions, and of its data."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -37,21 +38,36 @@ def control(
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Whether all configurations of a study were given the same model, settings, tools and facts, from stored bytes."""
-    from coordeval.flows.certificate.terminal import print_control
+    """Whether all configurations of a study were given the same model, settings, tools and facts, from stored bytes.
+
+    Of a study with arms: within each arm, and whether between arms exactly what they declare differs.
+    """
+    from coordeval.analysis.base.arms import arms_table
+    from coordeval.flows.certificate.terminal import print_between, print_control
+    from coordeval.flows.run.between import between
     from coordeval.flows.run.control import control as control_of
     from coordeval.flows.run.waiting import so_far, told
-    from coordeval.flows.study.stored import chosen
+    from coordeval.flows.study.stored import chosen, in_arm
     from coordeval.ledger import read
 
     reader = read(ledger)
+    asked = chosen(reader, study)
+    names = arms_table(reader.study(asked).content)["arm"].to_list()
+    found = {}
     with told(so_far("every stored request to be compared"), errors.print):
-        found = control_of(reader, chosen(reader, study))
+        for name in names:
+            with in_arm(reader, asked, name) as held:
+                found[name] = control_of(held, asked)
+        beside = between(reader, asked)
     if as_json:
-        print_result(found.as_json())
+        whole = found[names[0]].as_json()
+        arms = {name: one.as_json() for name, one in found.items()}
+        print_result(whole if len(names) == 1 else {**whole, "arms": arms, "between": [asdict(one) for one in beside]})
     else:
-        print_control(found, console)
-    if found.held is False:
+        for name, one in found.items():
+            print_control(one, console, arm=name if len(names) > 1 else "")
+        print_between(beside, console)
+    if False in [one.held for one in found.values()] + [one.held for one in beside]:
         raise typer.Exit(1)
 
 

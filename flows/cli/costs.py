@@ -90,6 +90,9 @@ def check_model(
     study: Annotated[Path, typer.Argument(help="A study file.")],
     ledger: LedgerOption = DEFAULT_LEDGER,
     asks: Annotated[int, typer.Option(min=1, max=100, help="Asks of every role.")] = 12,
+    arm: Annotated[
+        str | None, typer.Option(help="The arm whose model is examined, as it is set there; else the first.")
+    ] = None,
     max_usd: Annotated[str, typer.Option(help="What it may cost at most, in US dollars.")] = "5",
     yes: Annotated[bool, typer.Option("--yes", help="Also where no price is known, which --max-usd needs.")] = False,
     as_json: JsonOption = False,
@@ -104,6 +107,7 @@ def check_model(
     from coordeval.flows.study.study import load_study
 
     loaded = load_study(study)
+    loaded = loaded if arm is None else loaded.alone(arm)
     limit = amount("--max-usd", max_usd)
     known = _priced(loaded, yes)
     with told(so_far("the exam"), errors.print):

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.frames import Policy, scored
 from coordeval.analysis.base.grid import PRICE
 from coordeval.analysis.differences.sequential import sequences
 from coordeval.flows.compare.settings import different_settings
-from coordeval.flows.study.names import PROBE
 from coordeval.ledger import Reader
 from coordeval.ledger.information import told_times
 from coordeval.ledger.reader import Study
@@ -76,7 +76,7 @@ def beside(reader: Reader, first: str, second: str, *, policy: Policy = "availab
     back, ahead = studies
     if prospective(back) or not prospective(ahead):
         raise CoordevalError(f"{back.name} and {ahead.name}: one of the two must be prospective, and the other a backtest")
-    frames = [reader.forecast_frame(study.study_id).filter(pl.col("configuration") != PROBE) for study in studies]
+    frames = [reader.forecast_frame(study.study_id).filter(pl.col("arm") == MAIN) for study in studies]
     pairs = [_against_the_price(reader, frame, policy) for frame in frames]
     configurations = sorted({*frames[0]["configuration"]} & {*frames[1]["configuration"]} - {"market_price"})
     if not configurations:

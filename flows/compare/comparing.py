@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.frames import Policy, Scored, scored
 from coordeval.analysis.differences.comparisons import Comparisons, comparisons
 from coordeval.analysis.differences.replicates import spread
@@ -158,7 +159,7 @@ def _answer(rows: Sequence[dict[str, Any]], margin: float) -> str:
 
 
 def _cells(reader: Reader, study: Study, name: str) -> pl.DataFrame:
-    frame = reader.forecast_frame(study.study_id).filter(pl.col("configuration") != PROBE)
+    frame = reader.forecast_frame(study.study_id).filter(pl.col("arm") == MAIN)  # studies are compared in their first arms
     if (frame["status"] == "pending").all():
         raise CoordevalError(f"{name} has no forecast yet; run it before it is compared")
     return frame

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from coordeval.analysis.base.arms import MAIN
 from coordeval.flows.costs.exam import examined
 from coordeval.flows.costs.quote import Quote, quote
 from coordeval.flows.costs.terminal import dollars, print_quote
@@ -142,11 +143,18 @@ def agreed_without_limit(loaded: LoadedStudy, *, yes: bool, ask: Callable[[str],
 
 def _exam(loaded: LoadedStudy, ledger: Path) -> str | None:
     """What to say about a model that was never examined in this setting; None: it passed. Raises where it failed."""
-    if ledger.is_file() and examined(loaded, read(ledger)):
+    first = {arm.model: arm for arm in reversed(loaded.compared)}  # of each model the first arm that asks it
+    missing = []
+    for arm in [one for one in loaded.compared if first[one.model] is one]:
+        own = loaded if arm.name == MAIN else loaded.alone(arm.name)
+        if not (ledger.is_file() and examined(own, read(ledger))):
+            missing.append((own.study.model_name, "" if arm.name == MAIN else f" --arm {arm.name!r}"))
+    if not missing:
         return None
+    names = ", ".join(name for name, _ in missing)
     return (
-        f"{loaded.study.model_name} was not examined with these settings: `coordeval check-model STUDY` shows whether it "
-        "calls tools and answers in form, for at most $5"
+        f"{names} {'was' if len(missing) == 1 else 'were'} not examined with these settings: `coordeval check-model "
+        f"STUDY{missing[0][1]}` shows whether it calls tools and answers in form, for at most $5"
     )
 
 

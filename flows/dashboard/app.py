@@ -129,6 +129,7 @@ def rendered(path: str, search: str | None, facts: Facts, *, dark: bool, command
         if page is None:
             shown = [html.H1("No such page"), html.P(f"There is no page {path}; the menu has those that there are.")]
         else:
+            facts = facts if page.games else facts.in_arm(view)
             bar = filters(page, view, facts)
             over = (
                 [parts.note(f"Not understood in the address, and left out: {', '.join(odd)}.", kind="warning")]

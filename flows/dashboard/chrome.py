@@ -22,7 +22,14 @@ _POLICY_NAMES = {
 
 
 def menu(shown: Page | None, view: View) -> list[Component]:
-    kept = View(study=view.study, policy=view.policy, category=view.category, decile=view.decile, replicate=view.replicate)
+    kept = View(
+        study=view.study,
+        arm=view.arm,
+        policy=view.policy,
+        category=view.category,
+        decile=view.decile,
+        replicate=view.replicate,
+    )
     links = []
     for page in PAGES:
         if page.in_menu:
@@ -51,6 +58,9 @@ def filters(page: Page, view: View, facts: Facts) -> list[Component]:
     if page.games:
         return found
     study = facts.study(view.study)
+    if len(arms := facts.arms(view)) > 1:
+        shown = [("" if i == 0 else name, name) for i, name in enumerate(arms)]
+        found.append(parts.choice("Arm", "arm", shown, "" if view.arm == arms[0] else view.arm))
     cells = facts.cells(study.study_id)
     if "policy" in page.filters:
         names = [("" if key == "common" else key, name) for key, name in _POLICY_NAMES.items()]

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from coordeval.analysis.base.arms import arms_table
 from coordeval.analysis.figures.style import Look, looks
 from coordeval.analysis.report.page import Report, build_report
 from coordeval.analysis.study.leaderboard import REFERENCE
@@ -22,7 +23,7 @@ from coordeval.flows.run.scoring import recorded, score
 from coordeval.flows.study.study import PROBE
 from coordeval.ledger import Reader, read
 from coordeval.ledger.reader import Study
-from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.errors import CoordevalError, choose
 
 T = TypeVar("T")
 MOST_CELLS: Final = 100_000
@@ -74,19 +75,55 @@ class Deeper:
 class Facts:
     """All that pages may ask. Safe for several threads; every query opens the ledger and closes it again."""
 
-    def __init__(self, ledger: Path, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ledger: Path,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        arm: str = "",
+        worker: ThreadPoolExecutor | None = None,
+    ) -> None:
+        """`arm`: of studies that have several, the only one that is there (`in_arm`)."""
         self.ledger = ledger
+        self.arm = arm
+        self._arms: dict[str, Facts] = {}
         self._memo: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes: dict[Hashable, int] = {}
         self._making: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="report")
+        self._worker = worker or ThreadPoolExecutor(max_workers=1, thread_name_prefix="report")
         self._reports: OrderedDict[Hashable, tuple[str, Report | None, str]] = OrderedDict()
         self._asked: set[Hashable] = set()
         self._due: dict[Hashable, float] = {}
         self._now = now
-        self.finished = 0
+        self._finished = 0
+
+    @property
+    def finished(self) -> int:
         """How many reports were made: pages that wait for one look again when it changes."""
+        return self._finished + sum(one.finished for one in self._arms.values())
+
+    def in_arm(self, view: View) -> "Facts":
+        """The same of the arm that the view names; of a study with one arm, all of it.
+
+        Raises CoordevalError for an arm that the study does not have.
+        """
+        names = self.arms(view)
+        if len(names) < 2:
+            return self
+        arm = view.arm or names[0]
+        if arm not in names:
+            raise CoordevalError(choose("arm of this study", arm, names))
+        with self._lock:
+            if arm not in self._arms:
+                self._arms[arm] = Facts(self.ledger, now=self._now, arm=arm, worker=self._worker)
+            return self._arms[arm]
+
+    def arms(self, view: View) -> list[str]:
+        """The arms of the view's study, in its order."""
+        if not self.studies():
+            return []
+        return arms_table(self.study(view.study).content)["arm"].to_list()
 
     def stamp(self) -> str:
         """Changes whenever the file does. Cheap: nothing is opened."""
@@ -97,7 +134,7 @@ class Facts:
         return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
 
     def reader(self) -> Reader:
-        return read(self.ledger, settings=SMALL)
+        return read(self.ledger, settings=SMALL, arms=[self.arm, PROBE] if self.arm else None)
 
     def query(self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pl.DataFrame:
         """One SELECT; values are bound, never written into it."""
@@ -233,13 +270,13 @@ class Facts:
                 self._reports.popitem(last=False)
             self._asked.discard(key)
             self._due[key] = self._now() + _PATIENCE * (self._now() - started)
-            self.finished += 1
+            self._finished += 1
 
     def _report(self, view: View) -> Report:
         study_id = self.study(view.study).study_id
         if view.scope == View().scope:
-            return score(self.ledger, study_id, policy=view.policy)
-        with read(self.ledger).moment() as reader:
+            return score(self.ledger, study_id, policy=view.policy, arm=self.arm or None)
+        with self.reader().moment() as reader:
             stored = reader.study(study_id)
             frame = _filtered(reader.forecast_frame(study_id).filter(pl.col("configuration") != PROBE), view)
             known = recorded(reader, study_id, frame)

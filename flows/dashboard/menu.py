@@ -4,6 +4,7 @@ from typing import Final
 
 from coordeval.flows.dashboard.pages import (
     ahead,
+    arms,
     audit,
     calibration,
     compare,
@@ -28,6 +29,7 @@ PAGES: Final[tuple[Page, ...]] = (
     components.PAGE,
     calibration.PAGE,
     coordination.PAGE,
+    arms.PAGE,
     costs.PAGE,
     trust.PAGE,
     audit.PAGE,

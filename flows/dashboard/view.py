@@ -18,6 +18,8 @@ class View:
 
     study: str = ""
     """A study's name or the start of its id; empty: the one used last."""
+    arm: str = ""
+    """The arm of that study; empty: its first."""
     policy: Policy = "common"
     category: str = ""
     decile: int | None = None

@@ -28,6 +28,7 @@ from coordeval.flows.exports.dictionary import dictionary
 from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.evaluation import version
+from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Ledger, read
 from coordeval.ledger.database import connected
 from coordeval.market_data.errors import CoordevalError
@@ -84,7 +85,7 @@ def export_study(
     written = {f"{TABLES}/{table}.parquet": _sha256(folder / TABLES / f"{table}.parquet") for table in rows}
     with _ledger_of(folder, list(written)) as path:  # of what was written, and of nothing else
         found = score(path, study_id, policy=policy)
-        together = telemetry_of(read(path), study_id)
+        together = _telemetry(path, study_id, found)
 
     def write(name: str, content: bytes | str) -> None:
         write_whole(folder / name, content)
@@ -94,6 +95,8 @@ def export_study(
     write("results.json", strict_json(found.results()))
     write("leaderboard.csv", csv_of(flat(found.board.table)))
     write("markets.csv", csv_of(found.every_market))
+    if found.arms is not None:
+        write("arms.csv", csv_of(found.arms.scores))
     write("coordination.csv", csv_of(together))
     write("coordination.parquet", _parquet(together))
     write("report.html", found.html())
@@ -106,6 +109,17 @@ def export_study(
     write_whole(folder / MANIFEST, content + b"\n")  # last: a folder without it was not finished
     name = str(found.study["name"])
     return Bundle(folder=folder, study=name, study_id=study_id, rows=rows, figures=drawn, no_figures=reason)
+
+
+def _telemetry(path: Path, study_id: str, found: Report) -> pl.DataFrame:
+    """A row for each forecast and round; of a study with several arms with the arm of each."""
+    if found.arms is None:
+        return telemetry_of(read(path), study_id)
+    parts = []
+    for arm in found.arms.table["arm"].to_list():
+        with in_arm(read(path), study_id, arm) as held:
+            parts.append(telemetry_of(held, study_id).with_columns(arm=pl.lit(arm)))
+    return pl.concat(parts)
 
 
 def export_table(ledger: Path, study_id: str, file: Path, *, policy: Policy = "common") -> int:

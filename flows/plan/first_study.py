@@ -129,6 +129,8 @@ def from_simulator(loaded: LoadedStudy, directory: Path) -> FirstStudy:
             "max_price_age_hours": None,
             "evidence": EvidenceSection(),
             "agents": study.agents.model_copy(update={"memorisation_probe": False}),
+            "arms": (),
+            "models": {},
             "budget_usd": None,
             "predictions": (),
         }

@@ -11,6 +11,7 @@ from coordeval.analysis.control import Control
 from coordeval.flows.run.control import control
 from coordeval.flows.run.published import published_frames
 from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader
 from coordeval.ledger.acts import commitments_frame
 
@@ -98,7 +99,7 @@ def study_evidence(reader: Reader, study: str, compared: Control | None = None) 
 
     `compared`: the certificate of its control, where that was taken already.
     """
-    with reader.moment() as held:
+    with in_arm(reader, study) as held:
         found = held.study(study)
         frames: dict[str, pl.DataFrame] = {
             name: held.query(sql, {"study": found.study_id}) for name, sql in _QUERIES.items()

@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from coordeval.analysis.base.arms import MAIN, arms_table
 from coordeval.analysis.base.frames import Policy
 from coordeval.analysis.linked.links import propose_links
+from coordeval.analysis.report.arms import arms_of
 from coordeval.analysis.report.page import Report, build_report
 from coordeval.analysis.study.record import Record
 from coordeval.flows.run.auditing import audit_kept
+from coordeval.flows.run.between import between
 from coordeval.flows.run.computed import kept
 from coordeval.flows.run.control import control
 from coordeval.flows.study.names import PROBE
@@ -22,6 +26,7 @@ from coordeval.ledger.commitments import standing_of
 from coordeval.ledger.estimates import estimates_frame, lone_draws, openings_frame, parts_frame
 from coordeval.ledger.information import resolution_times, told_times
 from coordeval.ledger.questions import questions_frame
+from coordeval.ledger.reader import Study
 from coordeval.ledger.talk import talked_frame
 from coordeval.market_data.errors import CoordevalError
 
@@ -47,6 +52,11 @@ def score(
         if known.is_empty():
             raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
         study = str(known["study_id"][0])
+    several = arms_table(whole.study(study).content)
+    beside = None
+    if several.height > 1:
+        frame = whole.forecast_frame(study).filter(pl.col("configuration") != PROBE)
+        beside = (frame.drop("question"), several, between(whole, study))
     with in_arm(whole, study, arm) as reader:  # a run may be writing: what is scored must fit together
         stored = reader.study(study)
         forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
@@ -58,11 +68,25 @@ def score(
             facts |= {"roles_not_read": unread}
         record = recorded(reader, stored.study_id, forecasts)
         audit = audit_kept(reader, stored.study_id, record.control)
-    return kept(
-        ledger_path,
-        (forecasts, facts, policy, record, baseline, audit),
-        lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline, audit=audit),
-    )
+    if beside is None:
+        return kept(
+            ledger_path,
+            (forecasts, facts, policy, record, baseline, audit),
+            lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline, audit=audit),
+        )
+    named = arm or MAIN
+    facts |= _of_arm(stored, named)
+    frame, table, held = beside
+    arms = kept(ledger_path, ("arms", *beside, policy), lambda: arms_of(frame, table, policy=policy, between=held))
+    more: dict[str, Any] = {"record": record, "baseline": baseline, "audit": audit, "arm": named, "arms": arms}
+    return kept(ledger_path, (forecasts, facts, policy, more), lambda: build_report(forecasts, facts, policy=policy, **more))
+
+
+def _of_arm(stored: Study, arm: str) -> dict[str, Any]:
+    """What a report says of the study where it is one arm's: its model; predictions are about the first arm."""
+    named = next((one.get("model") for one in stored.content.get("arms", ()) if one["name"] == arm), None)
+    stated = {} if arm == MAIN else {"content": {**stored.content, "predictions": []}}
+    return {"model": named or stored.model.split(", ")[0], **stated}
 
 
 def recorded(reader: Reader, study_id: str, forecasts: pl.DataFrame) -> Record:
@@ -97,6 +121,7 @@ def _by_resolution(markets: list[str], resolved: Mapping[str, datetime | None]) 
 
 
 def report_directory(ledger_path: Path, report: Report) -> Path:
-    """Where a study's report is written: beside the ledger, under its name, the start of its hash and any other policy."""
+    """Where a study's report is written: beside the ledger, by its name, the start of its hash, any other policy and arm."""
     policy = "" if report.board.policy == "common" else f"-{report.board.policy}"
-    return ledger_path.parent / f"{report.study['name']}-{report.study['study_id'][:8]}{policy}"
+    arm = "" if report.arm == MAIN else f"-{'-'.join(report.arm.split())}"
+    return ledger_path.parent / f"{report.study['name']}-{report.study['study_id'][:8]}{policy}{arm}"

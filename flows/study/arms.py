@@ -124,7 +124,7 @@ def problems(study: "Study") -> Iterator[str]:
 
 def _models(study: "Study") -> Iterator[str]:
     for name in study.models:
-        if name == study.model.model_id or not _NAME.fullmatch(name):
+        if name in (study.model.model_id, study.model.provider) or not _NAME.fullmatch(name):
             yield f"models.{name}: [model] is called so, or it is no name (letters, digits, . _ + -); give it another"
         elif name not in {arm.model for arm in study.arms}:
             yield f"models.{name}: no arm names it; say model = {name!r} in one of [[arms]], or take it out"

@@ -105,14 +105,15 @@ def _listed(rows: list[dict[str, Any]]) -> str:
 
 @contextmanager
 def in_arm(reader: Reader, study: str, arm: str | None = None) -> Iterator[Reader]:
-    """A reader, of one moment, to which the study is what it is in one of its arms (None: the first), the probe beside it.
+    """A reader, of one moment, to which the study is what it is in one of its arms, the probe beside it.
 
+    `arm` None: the one that `reader` is of already, else the first.
     Raises CoordevalError for an arm that the study does not have.
     """
     names = arms_table(reader.study(study).content)["arm"].to_list()
     if arm is not None and arm not in names:
         raise CoordevalError(choose("arm of this study", arm, names))
-    only = None if len(names) == 1 else [names[0] if arm is None else arm, PROBE]
+    only = None if len(names) == 1 or (arm is None and reader.arms is not None) else [arm or names[0], PROBE]
     with reader.moment(only) as held:
         yield held
 

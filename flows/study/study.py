@@ -391,6 +391,17 @@ class LoadedStudy:
             probe = study.model_copy(update={"agents": bare, "arms": (), "models": {}})
             yield Arm(PROBE, probe, "", {PROBE: self.registry.create("single_agent", {})})
 
+    def alone(self, arm: str) -> "LoadedStudy":
+        """The study that one of its arms is, without the others. Raises StudyError for an arm that it does not have."""
+        found = {one.name: one for one in self.compared}
+        if arm not in found:
+            raise StudyError(choose("arm of this study", arm, list(found)))
+        return (
+            self
+            if not self.study.arms
+            else LoadedStudy(found[arm].study.model_copy(update={"arms": (), "models": {}}), self.directory)
+        )
+
     @property
     def compared(self) -> tuple[Arm, ...]:
         """The arms whose configurations are compared: all but the probe."""

@@ -5,13 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from coordeval.agents.batching import Batches
 from coordeval.agents.beside_waves import Insistent, TakingUp
 from coordeval.agents.budget import Budgeted, Shares, worst_cases
 from coordeval.agents.messages import Model
 from coordeval.agents.pacing import Paced
 from coordeval.agents.prices import PriceBook, restored, users_prices, utc_today
 from coordeval.agents.providers import Around
-from coordeval.agents.several import Several
+from coordeval.agents.several import Several, SeveralBatches
 from coordeval.agents.waves import Waves
 from coordeval.flows.study.flight import Flight
 from coordeval.flows.study.reading import StudyError
@@ -83,12 +84,7 @@ def build_model(loaded: LoadedStudy, data: Path, ledger: Ledger, flight: Flight)
         price_book=book,
         shares=_shares(study, ledger, loaded.id),
     )
-    batches = getattr(own, "batches", None)
-    if study.run.batch and named:
-        raise StudyError(
-            "run.batch: the arms of this study ask several models, and a batch holds calls of one; run without --batch, or "
-            "make a study of each model"
-        )
+    batches = _batches(study, own, named)
     if study.run.batch and batches is None:
         raise StudyError(f"run.batch: a {study.model.provider} model takes no batches; run without --batch")
     sent = flight.over(model)
@@ -107,6 +103,23 @@ def build_model(loaded: LoadedStudy, data: Path, ledger: Ledger, flight: Flight)
         patience=study.run.patience_minutes * 60,
         tries=study.run.tries,
     )
+
+
+def _batches(study: Study, own: Model, named: Mapping[str, Model]) -> Batches | None:
+    """Where calls go that go out in batches; None where some model takes none."""
+    models = {study.model_name: own}
+    for name, model in named.items():
+        model_id = study.models[name].model_id
+        if study.run.batch and model_id in models:
+            raise StudyError(
+                f"run.batch: models.{name} has the id {model_id!r} of another model, and in batches the replies of the two "
+                "would not be told apart; run without --batch"
+            )
+        models[model_id] = model
+    parts = {model_id: getattr(model, "batches", None) for model_id, model in models.items()}
+    if None in parts.values():
+        return None
+    return parts[study.model_name] if len(parts) == 1 else SeveralBatches({k: v for k, v in parts.items() if v is not None})
 
 
 def identity_model(loaded: LoadedStudy, name: str) -> Model:

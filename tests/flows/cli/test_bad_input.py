@@ -60,6 +60,7 @@ NO_LEDGERS = {
 X = STUDY.format(name="x", cap=9)
 STUDIES: dict[str, tuple[bytes | None, str]] = {
     "searches.toml": (X.encode() + b'\n[agents]\ntools = ["web_search"]\n', "so in a backtest it would find the outcome"),
+    "arms.toml": (X.encode() + b'\n[[arms]]\nname = "same"\ntools = "all"\n', "it changes nothing"),
     "absent.toml": (None, "there is no such file; `coordeval study new"),
     "folder.toml": (b"folder", "this is a folder"),
     "[red]latin.toml": ("# é\nname = 'x'".encode("latin-1"), "line 1 is not UTF-8"),
