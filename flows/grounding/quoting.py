@@ -1,6 +1,7 @@
 """What a study of games should cost: the calls of games that simulated players play, at the model's own prices."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -33,7 +34,12 @@ def quoted_games(loaded: LoadedGames, ledger: Path) -> Quote:
             evaluation = Evaluation.start(loaded, path, own, model)
             cells = cells_of(evaluation, loaded)
             rehearsal = Rehearsed(evaluation, (), cells, made_among(stored, cells), stored)
-            return quoted(rehearsal, _simulated(loaded, Path(folder) / "simulated.duckdb"))
+            sample = _simulated(loaded, Path(folder) / "simulated.duckdb")
+            found = quoted(rehearsal, sample)
+            asks = max(sample.calls.group_by("forecast_id").len()["len"].to_list(), default=0)
+            notes = [note.partition("; --pilot")[0] for note in found.notes]  # there is no pilot of games
+            # what one player says the other reads, so that a game's asks follow one another
+            return replace(found, waves=asks if found.open else 0, notes=notes)
 
 
 def _simulated(loaded: LoadedGames, path: Path) -> Sample:
