@@ -88,21 +88,21 @@ def gates(
 def _one(markets: int, rng: np.random.Generator) -> tuple[float, ...]:
     world = tool_world(markets, rng=rng)
     rows = gate_rows(world).with_columns(utility=pl.Series(np.tile(world.utility, world.answers.without.shape[1])))
-    known = rows.drop_nulls(["without", "used"]).sort("event_id", "market_id")  # the order in which a gate predicts
     made = fit_gate(rows, draws=3, n=2)
-    utility = known["utility"].to_numpy()
+    known = ~np.isnan(made.predicted)
+    utility, predicted = rows["utility"].to_numpy()[known], made.predicted[known]
     told = dict(made.measures.select("measure", "estimate").iter_rows())
     share = float((world.answers.calls > 0).mean())
     many = round(share * len(utility))
     return (
         told["gain"],
-        float(np.mean((made.predicted > 0) * utility)),
+        float(np.mean((predicted > 0) * utility)),
         share * float(world.utility.mean()),
-        _top(made.predicted, utility, many),
+        _top(predicted, utility, many),
         _top(utility, utility, many),
         float(utility.mean()),
-        float(np.mean((made.predicted - made.predicted.mean()) * (utility - utility.mean()))),
-        float(np.var(made.predicted)),
+        float(np.mean((predicted - predicted.mean()) * (utility - utility.mean()))),
+        float(np.var(predicted)),
     )
 
 

@@ -28,7 +28,7 @@ ROWS: Final[dict[str, Any]] = {
 }
 """One row per case and replicate: squared errors without tools and with a call, and the features (null: not known)."""
 FOLDS: Final = 10
-FEWEST: Final = 30
+FEWEST: Final = 20
 """Events that a gate is fitted on at least."""
 _PENALTIES: Final = tuple(10.0**k for k in range(6))
 _RARE: Final = 10
@@ -43,7 +43,7 @@ class Fitted:
     file: dict[str, Any]
     """The gate file: JSON values, see `configurations.gates`."""
     predicted: Floats
-    """(rows,): by a gate that was fitted without the row's event."""
+    """(rows,): by a gate that was fitted without the row's event; NaN where a score of the row is not known."""
     measures: pl.DataFrame
     """measure, estimate, low, high, reason: gain of the gate, of always and of the two's difference over never, in Brier
     points; slope of what came on what was predicted (1: calibrated), intercept, share of cases it opens for."""
@@ -70,7 +70,7 @@ def fit_gate(
     at_least("draws", draws, 1)
     if absent := [name for name in ROWS if name not in rows.columns]:
         raise AnalysisError(f"the rows of a gate lack {', '.join(absent)}: they need {', '.join(ROWS)}")
-    known = rows.drop_nulls(["without", "used"]).sort("event_id", "market_id")
+    known = rows.with_row_index("row").drop_nulls(["without", "used"]).sort("event_id", "market_id", "row")
     events = known["event_id"].n_unique()
     if events < FEWEST:
         raise AnalysisError(
@@ -105,7 +105,9 @@ def fit_gate(
         "held_out": {row.pop("measure"): row for row in told.to_dicts()},
         "calibration": bins.to_dicts(),
     }
-    return Fitted(file=file, predicted=predicted, measures=told, calibration=bins)
+    ahead = np.full(rows.height, np.nan)
+    ahead[known["row"].to_numpy()] = predicted
+    return Fitted(file=file, predicted=ahead, measures=told, calibration=bins)
 
 
 class _Linear:

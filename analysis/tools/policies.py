@@ -51,7 +51,7 @@ def policies(
     found: Paired, *, predicted: Floats | None = None, least: float = 0.0, n: int = 2_000, seed: int = 0, level: float = 0.95
 ) -> Policies:
     """`predicted`: (cases,) utilities by an estimator that has not seen the case's event; it calls where one is over
-    `least`.
+    `least`, and not where it is NaN.
 
     The best is known in two ways: `best, chosen on half the draws`: cases are ranked by one half of their draws and judged
     on the other, which is fair and a little too low; `best possible`: the best K of the true utilities that noise allows

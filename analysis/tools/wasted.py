@@ -9,6 +9,7 @@ from coordeval.analysis.base.checks import AnalysisError
 
 CALLS: Final[dict[str, Any]] = {
     "forecast_id": pl.String,
+    "ask": pl.Int64,
     "configuration": pl.String,
     "tool": pl.String,
     "arguments": pl.String,
@@ -16,25 +17,26 @@ CALLS: Final[dict[str, Any]] = {
     "items": pl.Int64,
     "error": pl.Boolean,
 }
-"""One row per tool call, in the order in which they were made; `result` may be a hash of it."""
+"""One row per tool call, in the order in which they were made; `ask`: which agent's, `result` may be a hash of it."""
 
 
 @asked
 def wasted(calls: pl.DataFrame) -> pl.DataFrame:
     """configuration, tool, calls, redundant, empty, failed, wasted (any of them), share; a row per tool of a configuration.
 
-    Redundant: the same arguments gave the same result earlier in the same forecast. Empty: no item, and no error.
+    Redundant: the same arguments gave the same agent the same result before. Empty: no item, and no error.
     Raises AnalysisError where a column is absent.
 
     >>> import polars as pl
     >>> from coordeval.analysis import wasted
-    >>> row = {"forecast_id": "f", "configuration": "c", "tool": "t", "arguments": "{}", "items": 1, "error": False}
+    >>> row = {"forecast_id": "f", "ask": 0, "configuration": "c", "tool": "t", "arguments": "{}"}
+    >>> row |= {"items": 1, "error": False}
     >>> wasted(pl.DataFrame([{**row, "result": r} for r in ("a", "a", "b")])).select("calls", "redundant", "share").row(0)
     (3, 1, 0.3333333333333333)
     """
     if absent := [name for name in CALLS if name not in calls.columns]:
         raise AnalysisError(f"the frame of tool calls lacks {', '.join(absent)}: it needs {', '.join(CALLS)}")
-    again = ~pl.struct("forecast_id", "tool", "arguments", "result").is_first_distinct()
+    again = ~pl.struct("forecast_id", "ask", "tool", "arguments", "result").is_first_distinct()
     marked = calls.with_columns(
         redundant=again, failed=pl.col("error"), empty=(pl.col("items") == 0) & ~pl.col("error").fill_null(False)
     )

@@ -8,7 +8,7 @@ from typer.models import CommandInfo, TyperInfo
 
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "Begin": ("study", "run", "report", "dashboard", "notebook", "docs", "import", "grounding"),
-    "Look closer": ("studies", "forecasts", "compare", "plan", "trace", "telemetry", "diagnose", "export"),
+    "Look closer": ("studies", "forecasts", "compare", "plan", "trace", "telemetry", "diagnose", "tools", "export"),
     "Trust it": ("audit", "certificate", "control", "leaks", "commitment", "verify", "recover", "backup", "selftest"),
     "Money and models": ("quote", "costs", "check-model", "models", "explain"),
     "Day by day": ("markets", "forecast-open", "resolve", "monitor", "serve", "deploy", "wake", "runs", "ctl"),

@@ -31,6 +31,7 @@ from coordeval.flows.cli.runs import runs
 from coordeval.flows.cli.selftest import app as selftest_app
 from coordeval.flows.cli.serve import deploy, serve
 from coordeval.flows.cli.studies import forecasts, studies
+from coordeval.flows.cli.tools import app as tools_app
 from coordeval.flows.cli.trace import telemetry, trace
 from coordeval.flows.cli.verify import backup, recover, verify
 from coordeval.flows.cli.wake import wake
@@ -80,6 +81,7 @@ app.command()(wake)
 app.command()(verify)
 app.command()(recover)
 app.command()(backup)
+app.add_typer(tools_app, name="tools")
 
 console = Terminal()
 

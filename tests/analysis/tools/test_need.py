@@ -152,6 +152,7 @@ def test_options_that_mean_nothing_are_refused(call, says):
 def test_calls_that_brought_nothing_are_counted_by_why():
     row = {
         "forecast_id": "f",
+        "ask": 0,
         "configuration": "c",
         "tool": "t",
         "arguments": "{}",
@@ -162,7 +163,7 @@ def test_calls_that_brought_nothing_are_counted_by_why():
     made = [
         row,
         row,  # the same once more
-        row | {"forecast_id": "g"},  # in another forecast it is the first
+        row | {"ask": 1},  # another agent had not seen it
         row | {"result": "b"},  # the same question, another answer
         row | {"arguments": "2", "items": 0},
         row | {"arguments": "3", "items": 0, "error": True},

@@ -36,7 +36,7 @@ def run(*arguments: object) -> int:
 @pytest.fixture
 def coordeval(monkeypatch, capsys) -> Callable[..., Ended]:
     """`coordeval("report", "small")`: its exit status and what it said, on lines of 200 columns."""
-    consoles = ("main", "audit", "checks", "markets", "studies", "monitor", "trace", "verify", "grounding")
+    consoles = ("main", "audit", "checks", "markets", "studies", "monitor", "trace", "verify", "grounding", "tools")
     for name in (*(f"{module}.console" for module in consoles), "ending.errors"):
         monkeypatch.setattr(f"coordeval.flows.cli.{name}.width", 200)
 
