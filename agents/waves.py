@@ -274,6 +274,10 @@ class Waves(Wrapped):
             attempts = [*self._out, *self._queue]
             parked: Exception = copy(error)
             parked.parked = True  # type: ignore[attr-defined]
+        elif not isinstance(
+            error, ModelError
+        ):  # such as a full disk: it stops the run, and is nothing that the endpoint said
+            parked = error
         else:
             parked = Parked(f"{error}; this call is in a batch, and the next run takes it up")
         futures = {**self._out, **{attempt: future for attempt, (_, _, future) in self._queue.items()}}
