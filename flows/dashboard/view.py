@@ -62,7 +62,11 @@ def parsed(search: str | None) -> tuple[View, tuple[str, ...]]:
     known = {field.name for field in fields(View)}
     values: dict[str, Any] = {}
     odd: list[str] = []
-    for name, text in parse_qsl((search or "").removeprefix("?"), max_num_fields=50):
+    try:
+        given = parse_qsl((search or "").removeprefix("?"), max_num_fields=50)
+    except ValueError:  # no address of ours has so many parts
+        return View(), ("(more than 50 parts)",)
+    for name, text in given:
         if name not in known or len(text) > _LONGEST or "\x00" in text:
             odd.append(name[:40])
             continue
