@@ -18,7 +18,8 @@ from coordeval.analysis.tools.gate import fit_gate
 
 WORLDS: Final = 200
 MARKETS: Final = 300
-_BOUND: Final = 2.0
+_BOUND: Final = 2.58
+"""Standard errors that chance exceeds in 1% of seeds, as in the other self-tests; 2 are exceeded in 5%."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

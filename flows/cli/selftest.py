@@ -338,8 +338,8 @@ def tools_(
 ) -> None:
     """Hold a gate in front of tools against simulated worlds in which what tools gain is planted.
 
-    Exit status 1 where what a gate says of its own gain is off by more than two standard errors, or where at equal calls it
-    does not gain more than the agent's own choice.
+    Exit status 1 where what a gate says of its own gain is off by more than chance makes it in 1% of seeds (2.58 standard
+    errors), or where at equal calls it does not gain more than the agent's own choice.
     """
     from dataclasses import asdict
 
