@@ -72,11 +72,9 @@ def _identity_fault(row: Mapping[str, Any], identity: Mapping[str, Any]) -> str 
         return f"its identity hashes to {found[:12]}"
     if published:
         return None if identity["market"] == row["market_id"] else f"its identity is of market {identity['market']}"
-    said = {
-        "market": identity["market"]["id"],
-        "as of": time_of(identity["market"]["as_of"]),
-        "replicate": identity["replicate"],
-    }
+    said = {"market": identity["market"]["id"], "replicate": identity["replicate"]}
+    if "game" not in identity:  # a game is of no moment
+        said["as of"] = time_of(identity["market"]["as_of"])
     cell = {"market": row["market_id"], "as of": row["as_of"], "replicate": row["replicate"]}
     apart = [name for name in said if said[name] != cell[name]]
     return f"identity and cell differ in {', '.join(apart)}" if apart else None

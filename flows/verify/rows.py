@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from coordeval.flows.study.names import GAMES
 from coordeval.flows.verify.found import Fault, Part
 from coordeval.ledger import Reader
 
 _OF_STUDY = "(SELECT forecast_id FROM cells WHERE study_id = $study)"
+_GAMES = f"(SELECT study_id FROM studies WHERE source = '{GAMES}')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +21,18 @@ class _Leads:
     target: str
     to: tuple[str, ...]
     by: str
+    among: str = "true"
+    """Which rows of `table` name one there, in SQL."""
 
 
 _FORECAST, _ASK = ("forecast_id",), ("forecast_id", "ask")
 LEADS = (
     _Leads("cells", ("study_id",), "studies", ("study_id",), "study_id"),
-    _Leads("cells", ("market_id",), "markets", ("market_id",), "study_id"),
+    _Leads("cells", ("market_id",), "markets", ("market_id",), "study_id", f"study_id NOT IN {_GAMES}"),
+    _Leads("cells", ("market_id",), "instances", ("instance_id",), "study_id", f"study_id IN {_GAMES}"),
+    _Leads("games", ("instance_id",), "instances", ("instance_id",), "forecast_id"),
+    _Leads("games", _FORECAST, "forecasts", _FORECAST, "forecast_id"),
+    *(_Leads(name, _FORECAST, "games", _FORECAST, "forecast_id") for name in ("game_rounds", "moves", "mishaps")),
     _Leads("runs", ("study_id",), "studies", ("study_id",), "study_id"),
     _Leads("forecasts", ("run_id",), "runs", ("run_id",), "forecast_id"),
     _Leads(
@@ -132,7 +140,7 @@ def _keys(reader: Reader, study_id: str | None) -> Part:
         named = " AND ".join(f"{column} IS NOT NULL" for column in lead.columns)
         same = " AND ".join(f"t.{there} = s.{here}" for here, there in zip(lead.columns, lead.to, strict=True))
         given = {} if study_id is None else {"study": study_id}
-        rows = f"(SELECT DISTINCT {', '.join(lead.columns)} FROM {lead.table} WHERE {own} {named})"
+        rows = f"(SELECT DISTINCT {', '.join(lead.columns)} FROM {lead.table} WHERE {own} {lead.among} AND {named})"
         part.looked += reader.query(f"SELECT count(*) FROM {rows}", given).item()
         lost = reader.query(f"SELECT * FROM {rows} s ANTI JOIN {lead.target} t ON {same} ORDER BY ALL", given)
         said = f"{lead.target} has no such row"

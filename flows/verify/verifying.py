@@ -21,7 +21,7 @@ def verify(reader: Reader, study: str | None = None) -> Verified:
     if any(part.name == "bytes" and part.wrong for part in parts):  # what cannot be read cannot be held against anything
         return Verified(ledger=str(reader.path), study=study, simulated=False, parts=tuple(parts))
     with reader.moment() as held:
-        study_id = None if study is None else chosen(held, study)
+        study_id = None if study is None else chosen(held, study, games=True)
         of = None if study_id is None else held.study(study_id)
         try:
             parts += rows.look(held, study_id)

@@ -1,10 +1,12 @@
 """A run of games: every cell is a game, what is stored is what was played, nothing is asked twice, faults are named."""
 
+import duckdb
 import pytest
 
 from coordeval.flows.grounding.planning import cells_of
 from coordeval.flows.grounding.study import load_games
 from coordeval.flows.study.evaluation import Evaluation
+from coordeval.flows.verify.verifying import verify
 from coordeval.ledger import Ledger, read
 from coordeval.ledger.games import game_rows, games_frame, games_of
 from tests.flows.grounding.conftest import played, study
@@ -69,6 +71,18 @@ def test_what_breaks_a_rule_is_asked_again_then_forfeited_and_named(tmp_path):
     mine = "SELECT name, outcome, round, player FROM mishaps WHERE forecast_id = ? ORDER BY round, player"
     mishaps = [row for row in reader.query(mine, [talked["forecast_id"][0]]).rows() if row[0] == "over budget"]
     assert mishaps == [("over budget", "forfeited", number, player) for number in range(4) for player in (0, 1)]
+
+
+def test_a_ledger_of_games_is_held_against_what_it_says_of_itself(small, tmp_path):
+    loaded, path = small
+    for name in (None, loaded.study.name):
+        found = verify(read(path), name)
+        assert [part.name for part in found.parts if part.wrong] == []
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(path.read_bytes())
+    with duckdb.connect(str(copy)) as con:
+        con.execute("DELETE FROM instances WHERE instance_id = (SELECT min(instance_id) FROM instances)")
+    assert {part.name for part in verify(read(copy), None).parts if part.wrong} >= {"keys"}
 
 
 def test_a_game_is_identified_by_all_that_could_change_it(small, tmp_path):
