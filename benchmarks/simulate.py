@@ -113,6 +113,7 @@ def bench() -> Iterator[Bench]:
             tables = ledger._tables
         loaded.provider = cast(Any, _Provider)
         patches.enter_context(patch.object(window, "watching", lambda loop: contextlib.nullcontext()))
+        patches.enter_context(patch.object(window, "told", lambda *arguments: contextlib.nullcontext()))
         patches.enter_context(patch.object(sys, "unraisablehook", lambda said: None))
         made = Bench(loaded, cells, tables)
         gc.collect()
