@@ -1,7 +1,9 @@
 """Several arms in reports, results and the certificate: comparisons inside one arm, and what is declared between them."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -41,6 +43,15 @@ def test_every_comparison_is_of_one_arm(path, report):
     assert report.arm == "bare"
     assert report.study["model"] == "simulated-forecaster-1"
     assert report_directory(path, report) != report_directory(path, score(path, "arms"))
+
+
+def test_what_the_page_on_arms_shows_in_python_is_so(path):
+    page = (Path(__file__).parents[3] / "docs/concepts/arms.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    there = {"reader": read(path)}
+    exec(compile(shown, "docs/concepts/arms.md", "exec"), there)
+    assert there["table"]["arm"].to_list()[:2] == ["main", "bare"]
+    assert set(there["frame"]["arm"]) == {"bare"}
 
 
 def test_results_hold_every_arm_with_its_factors_and_scores(report):
