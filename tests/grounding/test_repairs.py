@@ -1,5 +1,6 @@
 """A repair comes through one door, and what it does wrong is named as its own; nothing of it is mended or swallowed."""
 
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,6 +41,13 @@ def test_a_repair_of_ones_own_is_used_like_any_other(file):
     assert repairs.create("louder", {"times": 3}).times == 3
     assert played(play(TASK, Conditions(), repairs.create("louder")), pair_of(Habits())).repair == "louder"
     assert GROUP == "coordeval.repairs"
+
+
+def test_the_repair_that_the_page_on_games_shows_plays(file):
+    page = (Path(__file__).parents[2] / "docs/games.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    repair = load(file(shown)).create("say_it_again", {})
+    assert played(play(TASK, Conditions(), repair), pair_of(Habits())).repair == "say_it_again"
 
 
 @pytest.mark.parametrize(
