@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,9 @@ def test_every_room_is_in_the_order(package: str):
 def test_the_floors_stand_as_the_linter_holds_them():
     floors = re.findall(r"^\| \d \| `(\w+)/`", PAGES["ARCHITECTURE.md"], re.MULTILINE)
     assert floors == LAYERS["coordeval"]
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by it, and reads none of them if two are alike."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, files in names.items() if files > 1] == []
