@@ -16,11 +16,11 @@ from coordeval.agents import telemetry
 from coordeval.agents.answers import Answer, blank_parts, read
 from coordeval.agents.bounds import Bounds
 from coordeval.agents.forms import FORECASTING, Form, Scaffold
-from coordeval.agents.messages import Block, Model, ModelError, Reply, Request, Slot, content_hash
+from coordeval.agents.messages import Block, Model, ModelError, Reply, Request, Slot, canonical, content_hash
 from coordeval.agents.scaffold import Ask, answer_tools, first_message, next_message, specimens, system_prompt
 from coordeval.agents.server_tools import SERVER_TOOLS, searches, server_specs
 from coordeval.agents.toolbox import TOOLS, Toolbox, ToolResult, hidden
-from coordeval.agents.usefulness import WITHDRAWN, Usefulness
+from coordeval.agents.usefulness import WITHDRAWN, WITHHELD, Usefulness
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.gate import MarketView
 
@@ -115,6 +115,8 @@ class CellAgents:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     tokens: int = 0
     """Input and output tokens of its calls so far, cached ones included."""
+    withheld: tuple[str, bytes] | None = None
+    """(tool, its arguments as canonical JSON): whoever calls this gets WITHHELD, and nobody else does."""
     unheard: list[BaseException] = field(default_factory=list)
     """What failed, beside the model, in calls that nobody waited for any more."""
     _asked: Counter[str] = field(default_factory=Counter)
@@ -154,10 +156,31 @@ class CellAgents:
         request = self._request(ask, messages)
         k = self._asked[request.key]  # the k-th byte-identical ask of this cell: common draws hang on it
         self._asked[request.key] += 1
-        wrong, told, blank = "", False, 0
-        form = self._forms[ask.answer]
+        return await self._talk(ask, messages, 0, k, Usefulness(self.settings.useless_results))
+
+    async def go_on(
+        self, ask: Ask, messages: Sequence[Mapping[str, Any]], turn: int, k: int, told: Sequence[ToolResult] = ()
+    ) -> Answer:
+        """Run an ask to its end from its `turn`, of which `messages` are all that was said before; as `answer` raises.
+
+        `k`: which draw of its requests is meant; `told`: the tool results of its earlier turns.
+        """
         usefulness = Usefulness(self.settings.useless_results)
-        for turn in range(self.settings.max_turns):
+        for result in told:
+            usefulness.take(result)
+        return await self._talk(ask, [dict(message) for message in messages], turn, k, usefulness)
+
+    def request(self, ask: Ask, messages: Sequence[Mapping[str, Any]]) -> Request:
+        """What is sent where so much has been said in an ask."""
+        return self._request(ask, [dict(message) for message in messages])
+
+    async def _talk(
+        self, ask: Ask, messages: list[dict[str, Any]], first: int, k: int, usefulness: Usefulness
+    ) -> Answer:  # fmt: skip
+        request = self._request(ask, messages)
+        wrong, told, blank = "", usefulness.withdrawn, 0
+        form = self._forms[ask.answer]
+        for turn in range(first, self.settings.max_turns):
             reply = await self._complete(ask, turn, k, request)
             submissions, results = self._use_tools(ask, turn, reply, usefulness)
             answer, problem = read(submissions, ask, form.read)
@@ -308,6 +331,8 @@ class CellAgents:
                 continue
             if usefulness.withdrawn:
                 result = ToolResult(WITHDRAWN, items=0, error=True)
+            elif self.withheld == (block["name"], canonical(block["input"])):
+                result = ToolResult(WITHHELD, items=0)
             else:
                 with telemetry.tool(forecast_id=self.forecast_id, round_=ask.round, name=block["name"]):
                     result = self._toolboxes[ask.show_price, ask.without_tools].run(block["name"], block["input"])

@@ -6,6 +6,8 @@ In the published study 10,672 tool calls told nothing, and 93% of the tokens wer
 from coordeval.agents.toolbox import ToolResult
 
 WITHDRAWN = "withdrawn: the tools give nothing more in this ask"
+WITHHELD = '{"note": "no result is available for this call"}'
+"""What stands in place of a tool result that is withheld to see what it was worth: it says nothing of the market."""
 
 
 class Usefulness:

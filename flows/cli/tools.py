@@ -1,4 +1,4 @@
-"""`coordeval tools` and `tools fit`: were tools needed, useful and used, and who should decide about them."""
+"""`coordeval tools`, `tools fit`, `tools ablate`: were tools needed, useful and used, and who should decide about them."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
 from coordeval.flows.terminal import Terminal, print_result
 
 console = Terminal()
+errors = Terminal(stderr=True)
 
 
 class _ShowElse(TyperGroup):
@@ -75,3 +76,45 @@ def fit(
         print_result(found.file)
     else:
         print_fitted(found, str(out), console)
+
+
+@app.command()
+def ablate(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="A study file, a name, or the start of a hash; else the one used last. A model that is paid needs the file."
+        ),
+    ] = None,
+    calls: Annotated[int, typer.Option(help="How many tool calls are looked at, chosen by chance.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of calls, and of the resamples of events.")] = 0,
+    max_usd: Annotated[
+        str | None, typer.Option("--max-usd", metavar="USD", help="No conversation begins that might pass it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Whatever it costs.")] = False,
+    yes_up_to: Annotated[str | None, typer.Option("--yes-up-to", metavar="USD", help="Up to so many US dollars.")] = None,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Also a model that failed its exam.")] = False,
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    as_json: JsonOption = False,
+) -> None:
+    """What single tool calls were worth: stored conversations go on with one result withheld, and are set against what was.
+
+    The model is asked, at a price that is quoted first; what came is stored. Needs known outcomes.
+    """
+    from coordeval.flows.ablation.asking import Quoted, ablate
+    from coordeval.flows.ablation.terminal import print_ablated, quote_in_words
+    from coordeval.flows.cli.costs import amount, terminal
+    from coordeval.flows.tools.looking import stored_json
+
+    def quoted(told: Quoted, simulated: bool) -> None:
+        errors.print(quote_in_words(told, simulated=simulated), style="dim", soft_wrap=True, highlight=False)
+
+    door = terminal(yes_up_to, yes=yes, unchecked=unchecked)
+    most = amount("--max-usd", max_usd)
+    done = ablate(ledger, study, door, errors, calls=calls, seed=seed, max_usd=most, quoted=quoted)
+    if as_json:
+        import orjson
+
+        print_result(orjson.loads(stored_json(done.as_json())))
+    else:
+        print_ablated(done, console)

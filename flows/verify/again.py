@@ -11,15 +11,15 @@ from typing import Any
 
 import orjson
 
-from coordeval.agents.bounds import Bounds
 from coordeval.agents.cell import Settings
 from coordeval.agents.messages import ModelError, Reply, Request, Slot, canonical, decode_reply
 from coordeval.configurations import Configuration, Registry
+from coordeval.flows.certificate.restored import documents_of, settings_from, view_of
 from coordeval.flows.certificate.stored import object_of
 from coordeval.flows.run.cell import run_cell
 from coordeval.flows.study.evaluation import Cell
 from coordeval.flows.verify.found import Fault, Part
-from coordeval.flows.verify.hashes import documents_of, draw_ids, view_of
+from coordeval.flows.verify.hashes import draw_ids
 from coordeval.ledger import CellRows, Reader
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.gate import MarketView
@@ -202,31 +202,6 @@ class Replay:
         if isinstance(made := self._settings[key], str):
             raise NotAgain(made)
         return made
-
-
-def settings_from(told: Mapping[str, Any]) -> Settings | str:
-    """The settings with this identity; or, where this version makes no such ones, why."""
-    apart: list[str] = []
-    for strict in (False, True):
-        try:
-            made = Settings(
-                model=told["model"],
-                max_tokens=told["max_tokens"],
-                sampling=told["sampling"],
-                tools=tuple(told["tools"]),
-                max_turns=told["max_turns"],
-                show_price=told["show_price"],
-                useless_results=told.get("useless_results"),
-                bounds=Bounds(**told.get("bounds", {})),
-                strict=strict,
-            )
-            own = made.identity()
-        except (KeyError, TypeError) as error:
-            return f"its settings are not those of this version ({error})"
-        if own == told:
-            return made
-        apart = apart or [part for part in own if own[part] != told.get(part)]
-    return f"made with another version of the {', '.join(apart)}: verify it with the version that made it"
 
 
 class _Rows:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coordeval.agents.messages import content_hash
-from coordeval.flows.certificate.stored import document_of, object_of, time_of, view_from
+from coordeval.flows.certificate.restored import documents_of, view_of
+from coordeval.flows.certificate.stored import document_of, object_of, time_of
 from coordeval.flows.certificate.text import parsed, request_of
 from coordeval.flows.study.schemes import FORECAST
 from coordeval.flows.verify.found import Fault, Part
@@ -12,7 +13,6 @@ from coordeval.ledger import Reader
 from coordeval.ledger.commitments import day_roots
 from coordeval.ledger.merkle import root_of
 from coordeval.market_data.errors import CoordevalError
-from coordeval.market_data.gate import MarketView
 
 MOST_WITH_A_FAULT = 20
 """Replies that cannot be used, to one request, that are looked for: a run buys two at most, a resumed one one more."""
@@ -187,18 +187,6 @@ def _views(reader: Reader, study_id: str | None) -> Iterator[Part]:
             views.add([Fault(where=where, says=says, at=row["created_at"])])
     yield documents.finished()
     yield views.finished()
-
-
-def documents_of(reader: Reader, market_id: str) -> dict[str, dict[str, Any]]:
-    rows = reader.query("SELECT * FROM documents WHERE market_id = ?", [market_id]).to_dicts()
-    return {row["document_id"]: row for row in rows}
-
-
-def view_of(row: Mapping[str, Any], documents: Mapping[str, dict[str, Any]], age: float | None) -> MarketView:
-    """The view of a stored row, through the gate again. Raises KeyError for a document that is not stored."""
-    prices = [(time_of(at), price, kind) for at, price, kind in parsed(row["prices"]) or []]
-    own = [document_of(documents[key]) for key in parsed(row["documents"]) or []]
-    return view_from(row["market_id"], row["as_of"], object_of(row["facts"]), prices, own, age)
 
 
 def _days(reader: Reader, study_id: str | None) -> Part:

@@ -1,0 +1,1 @@
+"""What single tool calls were worth: stored conversations go on with one result withheld."""
