@@ -19,6 +19,7 @@ from coordeval.flows.dashboard.pages import (
     monitor,
     overview,
     schedule,
+    tools,
     trust,
 )
 from coordeval.flows.dashboard.pages.page import Page
@@ -30,6 +31,7 @@ PAGES: Final[tuple[Page, ...]] = (
     calibration.PAGE,
     coordination.PAGE,
     arms.PAGE,
+    tools.PAGE,
     costs.PAGE,
     trust.PAGE,
     audit.PAGE,

@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from coordeval.analysis.base.arms import arms_table
 from coordeval.analysis.base.checks import Floats
 from coordeval.analysis.tools.answers import mean_of_rows, paired_answers
 from coordeval.analysis.tools.gate import ROWS, Fitted, fit_gate
@@ -22,7 +23,8 @@ from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError
 
 _FIRST: Final = """
-    SELECT c.forecast_id, any_value(c.as_of) AS as_of, any_value(c.market_price) AS price, any_value(v.facts) AS facts,
+    SELECT c.forecast_id, any_value(c.arm) AS arm, any_value(c.as_of) AS as_of, any_value(c.market_price) AS price,
+        any_value(v.facts) AS facts,
         any_value(v.documents) AS documents, list(e.probability ORDER BY e.ask) AS first,
         list(length(e.rationale) ORDER BY e.ask) AS rationale
     FROM cells c JOIN estimates e USING (forecast_id)
@@ -81,7 +83,7 @@ def rows_of(reader: Reader, study_id: str, configuration: str | None = None) -> 
     made = paired_answers(answers)
     used = dict(zip(zip(made.case, made.market, strict=True), mean_of_rows(made.used).tolist(), strict=True))
     first = {row["forecast_id"]: row for row in reader.query(_FIRST, [study_id]).to_dicts()}
-    shows = bool(reader.study(study_id).content.get("agents", {}).get("show_price", True))
+    hides = set(arms_table(reader.study(study_id).content).filter(~pl.col("show_price"))["arm"])
     rows: list[dict[str, Any]] = []
     for row in answers.filter(~pl.col("tools")).drop_nulls(["probability", "outcome"]).to_dicts():
         seen, gain = first.get(row["forecast_id"]), used.get((row["case"], row["market_id"]))
@@ -89,7 +91,10 @@ def rows_of(reader: Reader, study_id: str, configuration: str | None = None) -> 
             continue
         facts = numbers(orjson.loads(seen["facts"]), seen["as_of"], len(orjson.loads(seen["documents"])))
         before = features(
-            seen["first"], price=seen["price"] if shows else None, facts=facts, rationale=fmean(seen["rationale"])
+            seen["first"],
+            price=None if seen["arm"] in hides else seen["price"],
+            facts=facts,
+            rationale=fmean(seen["rationale"]),
         )
         rows.append(
             {"market_id": row["market_id"], "event_id": row["event_id"], "category": facts.get("category"), **before}

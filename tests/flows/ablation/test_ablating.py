@@ -9,6 +9,10 @@ from coordeval.agents.usefulness import WITHHELD
 from coordeval.flows.ablation.asking import KIND, OVER, ablate, kept
 from coordeval.flows.ablation.choosing import choose_calls
 from coordeval.flows.costs.consent import COMMAND, Door
+from coordeval.flows.dashboard.facts import Facts
+from coordeval.flows.dashboard.pages.page import Asked
+from coordeval.flows.dashboard.pages.tools import PAGE
+from coordeval.flows.dashboard.view import View
 from coordeval.ledger import read
 from tests.flows.cli.conftest import run
 
@@ -152,6 +156,28 @@ def test_what_cannot_be_looked_at_is_refused(coordeval, ledger, given, words):
     refused = coordeval("tools", "ablate", *given, "--ledger", ledger)
     assert refused.status == 1
     assert words in refused.err
+
+
+def page(ledger, **view):
+    facts = Facts(ledger)
+    try:
+        return str(PAGE.layout(Asked(view=View(**view), facts=facts, dark=False)))
+    finally:
+        facts.close()
+
+
+def test_the_page_has_the_tables_the_curve_and_what_single_results_were_worth_in_whichever_arm(ledger, done):
+    shown = page(ledger, study="asked", arm="bare")
+    for words in ("Needed, useful, used", "Perceived against true", "Brier score against calls", "own choice"):
+        assert words in shown
+    assert "SIMULATED: " in shown
+    assert f"of {done.chosen.eligible:,} went on with one result withheld" in shown
+
+
+def test_the_page_of_a_study_without_such_arms_says_what_to_add(ledger):
+    shown = page(ledger, study="none")
+    assert "No two arms of this study differ in tools alone" in shown
+    assert "Not asked yet: `coordeval tools ablate none --calls 200` does it." in shown
 
 
 # --- a model that costs money

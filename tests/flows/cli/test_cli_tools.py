@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from coordeval.flows.tools.fitting import rows_of
 from coordeval.ledger import read
 from tests.flows.cli.conftest import run, store
 
@@ -97,3 +98,15 @@ def test_a_study_without_such_arms_says_what_to_add(coordeval, small):
     assert done.status == 1
     assert "no two arms of this study differ in tools alone" in done.err
     assert 'tools = "none"' in done.err
+
+
+def test_the_price_is_a_feature_where_the_arm_shows_it(tmp_path):
+    file, path = tmp_path / "blind.toml", tmp_path / "ledger.duckdb"
+    text = STUDY.replace("count = 45", "count = 2").replace('"market_price", "single_agent", ', "").split("[[arms]]")[0]
+    arms = ('name = "bare"\ntools = "none"', 'name = "blind"\nshow_price = false')
+    arms += ('name = "neither"\nshow_price = false\ntools = "none"',)
+    file.write_text(text + "".join(f"[[arms]]\n{arm}\n" for arm in arms))
+    assert run("run", file, "--inline", "--ledger", path) == 0
+    rows = rows_of(read(path), read(path).study("armed").study_id)
+    unknown = {case: part["price"].is_null().all() for (case,), part in rows.group_by("case")}
+    assert unknown == {"independent_ensemble, main": False, "independent_ensemble, blind": True}
