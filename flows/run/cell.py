@@ -144,25 +144,39 @@ async def run_cell(evaluation: Making, cell: Cell, model: Model) -> CellRows:
         if isinstance(failure, CoordevalError) and not isinstance(failure, AskFailed | BoundReached):
             raise failure
     unheard = agents.unheard[0] if agents.unheard else None
-    result = _ended(cell, custody.failure or unheard) or _result(cell, sitting, custody, returned, raised)
-    return _rows(evaluation, cell, custody, sitting, result, unsettled)
+    result = _ended(cell, custody, unheard) or _result(cell, sitting, custody, returned, raised)
+    rows = _rows(evaluation, cell, custody, sitting, result, unsettled)
+    if custody.owner.stubborn:  # what was cut off stays until the process ends, and must not hold the ledger until then
+        del custody.agents
+    return rows
 
 
-def _ended(cell: Cell, failure: BaseException | None) -> Result | None:
+def _ended(cell: Cell, custody: Custody, unheard: BaseException | None) -> Result | None:
     """What a cell that was ended from outside its configuration is; None where it was not."""
-    match failure:
+    match failure := custody.failure or unheard:
         case None:
             return None
+        case BoundReached() if custody.owner.stubborn:  # the same code again would end the same
+            return None, f"{failure.reason}; and {_stubborn(cell, custody.owner)}", False
         case AskFailed() | BoundReached():
             return None, failure.reason, failure.retryable
         case _:  # a fault of ours, met by one ask: its cell stays open, the others go on
             return None, f"an ask of {cell.label} met {type(failure).__name__}: {_words(failure)}", True
 
 
+def _stubborn(cell: Cell, owner: guard.Owner) -> str:
+    tasks = "a task of it" if owner.stubborn == 1 else f"{owner.stubborn} tasks of it"
+    return (
+        f"{cell.label} did not end when it was called off: {tasks} went on {guard.RELEASE_TRIES} times and had to be "
+        "cut off. Let asyncio.CancelledError through, in `except BaseException` and around `asyncio.shield` too"
+    )
+
+
 def _result(cell: Cell, sitting: Sitting, custody: Custody, returned: object, raised: BaseException | None) -> Result:
     """What a configuration's own end is worth."""
-    if custody.owner.trespassed:
-        return None, f"{cell.label} cancelled tasks that are not its own", False
+    if custody.owner.trespassed or custody.owner.stubborn:
+        tasks = f"{cell.label} cancelled tasks that are not its own"
+        return None, tasks if custody.owner.trespassed else _stubborn(cell, custody.owner), False
     if raised is not None:
         return _raised(cell, raised)
     try:

@@ -143,6 +143,7 @@ def _tried(cls: Any, file: Path | None, reached: list[str]) -> Iterator[Finding]
         return
     reached.clear()
     random.seed(1)
+    before = _cut_off()
     first = _run(name, file)
     failed = [f"{row['market_id']}: {row['reason']}" for row in first["forecasts"] if row["status"] == "failed"]
     asked = len(first["estimates"])
@@ -150,6 +151,7 @@ def _tried(cls: Any, file: Path | None, reached: list[str]) -> Iterator[Finding]
     nothing = "opened no file or socket, started no thread or process"
     yield _found(name, "reaches nothing", reached, nothing, "do it with the panel, or outside of the forecast")
     if failed:  # what else it does shows once it forecasts
+        yield _ends(cls, _cut_off() - before)
         return
     random.seed(2)
     again = _run(name, file)
@@ -162,6 +164,11 @@ def _tried(cls: Any, file: Path | None, reached: list[str]) -> Iterator[Finding]
     yield _found(name, "is deterministic", differs, "the same answers gave the same forecasts twice", mend)
     yield from _declared(cls, first)
     yield from _failing(cls, file)
+    if cls.elements.endpoints:
+        last = max(row["ask"] for row in first["estimates"])
+        for failing in ("over at 0", f"over at {last}"):  # with its first ask under way, and with its last one
+            _run(name, file, failing)
+    yield _ends(cls, _cut_off() - before)
 
 
 def _declared(cls: Any, rows: Mapping[str, Any]) -> Iterator[Finding]:
@@ -184,11 +191,9 @@ def _declared(cls: Any, rows: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _failing(cls: Any, file: Path | None) -> Iterator[Finding]:
     """With agents that have no answer, for good: some of them, and all of them."""
-    from coordeval.flows.run import guard
-
     problems = []
     for some in (True, False):
-        for row in _run(cls.name, file, failing="some" if some else "all")["forecasts"] if cls.elements.endpoints else ():
+        for row in _run(cls.name, file, "some" if some else "all")["forecasts"] if cls.elements.endpoints else ():
             reason = row["reason"] or ""
             if f"{cls.name} raised" in reason or "rests on no answer" in reason or "not its own" in reason:
                 problems.append(f"with {'some agents' if some else 'all agents'} failing: {reason}")
@@ -201,13 +206,24 @@ def _failing(cls: Any, file: Path | None) -> Iterator[Finding]:
         f"as declared ({how}): a forecast, or a failed row with the agent's reason",
         mend,
     )
-    left = [f"{len(guard._LET_GO)} tasks went on after they were cancelled"] if guard._LET_GO else []
-    yield _found(
+
+
+def _cut_off() -> int:
+    """How many tasks of configurations this process had to cut off so far."""
+    from coordeval.flows.run import guard
+
+    return len(guard._LET_GO)
+
+
+def _ends(cls: Any, cut_off: int) -> Finding:
+    """Whether it lets itself be ended: by a bound, by a server that is down, by whoever stops the run."""
+    went_on = "a task" if cut_off == 1 else f"{cut_off} tasks"
+    return _found(
         cls.name,
         "ends when it is ended",
-        left,
-        "no task was left",
-        "let CancelledError through, in except BaseException too",
+        [f"{went_on} went on after being called off, and had to be cut off"] if cut_off else [],
+        "called off at its first ask and at its last, no task was left",
+        "let asyncio.CancelledError through, in `except BaseException` and around `asyncio.shield` too",
     )
 
 
@@ -255,8 +271,10 @@ def _run(name: str, file: Path | None, failing: str = "") -> dict[str, list[dict
 
     class Trying(SimulatedModel):
         async def complete(self, request: Request, slot: Slot) -> Reply:
-            if failing == "all" or (failing and slot.ask % 3 == 1):
+            if failing == "all" or (failing == "some" and slot.ask % 3 == 1):
                 raise ModelError("this agent has no answer (a trial)", retryable=False)
+            if failing == f"over at {slot.ask}":
+                raise ModelError("the server is down (a trial)", retryable=True)  # which ends the cell from outside
             return await super().complete(request, slot)
 
     with tempfile.TemporaryDirectory(prefix="coordeval-check-") as folder:

@@ -5,6 +5,9 @@ and no others, and a SystemExit or KeyboardInterrupt that it raises is an error 
 """
 
 import asyncio
+import atexit
+import ctypes
+import os
 import sys
 from collections.abc import Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
@@ -22,6 +25,10 @@ class Owner:
     tasks: WeakSet["asyncio.Task[Any]"] = field(default_factory=WeakSet)
     trespassed: bool = False
     """It tried to cancel a task that is not its own. Nothing came of it."""
+    stubborn: int = 0
+    """How many of its tasks caught being called off, again and again, until they were ended without being asked."""
+    over: bool = False
+    """None of its code runs any more: whatever of it would take a next step is ended there."""
 
     def unfinished(self) -> set["asyncio.Task[Any]"]:
         return {task for task in self.tasks if not task.done()}
@@ -84,29 +91,42 @@ def _make(loop: asyncio.AbstractEventLoop, coroutine: Any, *, context: Context |
     owner = OWNER.get() if context is None else context.get(OWNER)
     if owner is None:
         return OwnedTask(coroutine, loop=loop, context=context)
-    task = OwnedTask(_Contained(coroutine), loop=loop, context=context)
+    task = OwnedTask(_Contained(coroutine, owner), loop=loop, context=context)
     task.owner = owner
     owner.tasks.add(task)
     return task
 
 
 class _Contained(Coroutine[Any, Any, Any]):
-    """A coroutine out of which neither SystemExit nor KeyboardInterrupt gets."""
+    """A coroutine out of which neither SystemExit nor KeyboardInterrupt gets, and which ends when its owner is over.
 
-    def __init__(self, inner: Coroutine[Any, Any, Any]) -> None:
-        self._inner = inner
+    Code that catches every cancellation is not asked again then: it stays where it stands, and its task is cancelled.
+    """
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], owner: Owner) -> None:
+        self._inner, self._owner = inner, owner
+        self._begun = False
 
     def send(self, value: Any) -> Any:
+        self._stand()
         try:
             return self._inner.send(value)
         except (SystemExit, KeyboardInterrupt) as error:
             raise EscapedError(f"{type(error).__name__}: {error}") from error
 
     def throw(self, *error: Any) -> Any:
+        self._stand()
         try:
             return self._inner.throw(*error)
         except (SystemExit, KeyboardInterrupt) as raised:
             raise EscapedError(f"{type(raised).__name__}: {raised}") from raised
+
+    def _stand(self) -> None:
+        if self._owner.over:
+            if not self._begun:
+                self._inner.close()
+            raise asyncio.CancelledError
+        self._begun = True
 
     def close(self) -> None:
         self._inner.close()
@@ -115,23 +135,42 @@ class _Contained(Coroutine[Any, Any, Any]):
         return self._inner.__await__()
 
 
-async def release(owner: Owner, *, seconds: float = 1.0, tries: int = 3) -> int:
-    """End every task of a configuration that is over; returns how many would not end and were let go of."""
+RELEASE_TRIES = 3
+RELEASE_SECONDS = 1.0
+"""How often a configuration's tasks are called off before they are cut off, and how long each time they have to end."""
+
+
+async def release(owner: Owner) -> None:
+    """End every task of a configuration that is over; `owner.stubborn` says how many would not end by themselves."""
     try:
-        for _ in range(tries):
+        for _ in range(RELEASE_TRIES):
             if not (left := owner.unfinished()):
-                return 0
+                return
             for task in left:
                 task.cancel()
-            await asyncio.wait(left, timeout=seconds)
-    finally:  # nothing ends these, or nobody has the time: at least the loop's own end must not wait for them
+            await asyncio.wait(left, timeout=RELEASE_SECONDS)
+    finally:  # nothing ends these, or nobody has the time: their code runs no further
         left = owner.unfinished()
+        owner.stubborn, owner.over = len(left), True
         for task in left:
+            # its code is never closed, not even at the interpreter's end: that runs it once more, and it may never come back
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(task.get_coro()))
+            task.cancel()
+            # a task that awaits what cannot be cancelled stays: at least the loop's own end must not wait for it
             asyncio.tasks._unregister_task(task)
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         _LET_GO.extend(left)
-    return len(left)
 
 
 _LET_GO: list["asyncio.Task[Any]"] = []
-"""Kept, for the collector would close their coroutines, and run what would not end once more."""
+"""All that were cut off in this process."""
+
+
+def _quietly() -> None:
+    """Libraries that count at the interpreter's end what was never let go of would fill the terminal with it."""
+    if _LET_GO:
+        sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+atexit.register(_quietly)

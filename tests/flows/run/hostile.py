@@ -1,5 +1,6 @@
 """Configurations that break a rule each, for the conformance check."""
 
+import asyncio
 import socket
 import threading
 from random import random
@@ -79,3 +80,14 @@ class Changes(_One):
     async def forecast(self, panel: Panel) -> Forecast:
         Panel.market_price_of_mine = 0.5
         return panel.conclude((await panel.ask("forecaster")).probability)
+
+
+class Endless(_One):
+    name = "endless"
+
+    async def forecast(self, panel: Panel) -> Forecast:
+        while True:
+            try:
+                return panel.conclude((await panel.ask("forecaster")).probability)
+            except asyncio.CancelledError:
+                pass

@@ -27,6 +27,8 @@ RULES = [
         "it started a socket (socket.__new__); it started a thread; it opened /proc/self/status",
     ),
     ("idle", "does what it declares", "noted", "not used in the trial: role 'critic', edge 'forecaster' to 'critic'"),
+    ("endless", "ends when it is ended", "failed", "4 tasks went on after being called off, and had to be cut off"),
+    ("idle", "ends when it is ended", "passed", "called off at its first ask and at its last, no task was left"),
     ("changes", "handles failures", "passed", "as declared (exclude)"),
 ]
 
@@ -54,7 +56,7 @@ def test_no_other_rule_is_named(findings):
 
 def test_what_its_module_reaches_for_is_told_by_line_and_a_changed_panel_is_found(findings):
     rules = {one.rule: one for one in findings if "," in one.configuration}
-    assert "line 3: socket reaches the network" in rules["uses the panel only"].says
+    assert "line 4: socket reaches the network" in rules["uses the panel only"].says
     assert (rules["leaves the panel alone"].status, rules["loads"].status) == ("failed", "passed")
 
 

@@ -104,6 +104,10 @@ HOSTILE = {
         "for i in range(99):\n    try: await panel.ask('forecaster', agent=i)\n    except BaseException: pass",
         "it made more than 20 asks",
     ),
+    "will_not_end": (
+        "while True:\n    try: await panel.ask('forecaster')\n    except BaseException: pass",
+        "it made more than 20 asks",
+    ),
     "garbles": ("LINE.sendall(bytes([0, 0, 0, 9]) + b'{garbage}')\ntime.sleep(9)", "what is no message to a panel"),
     "shouts": ("LINE.sendall(bytes([255] * 4))\ntime.sleep(9)", "and one may have 4,194,304"),
     "floods": (
