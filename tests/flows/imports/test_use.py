@@ -171,3 +171,9 @@ def test_five_questions_are_too_few_for_an_interval_and_the_overview_says_so_in_
 )
 def test_a_study_without_a_name_is_called_as_its_first_file(file: str, name: str):
     assert named_for(file) == name
+
+
+def test_no_model_goes_on_with_conversations_that_were_not_had_here(ledger: Path, coordeval):  # noqa: F811
+    refused = coordeval("tools", "ablate", "mine", "--ledger", ledger)
+    assert refused.status == 1
+    assert "mine holds forecasts that were imported" in refused.err
