@@ -166,7 +166,7 @@ def evidence(
     >>> from coordeval.analysis.audit import evidence
     >>> found = evidence({"messages": pl.DataFrame({"forecast_id": ["f1"], "from_ask": [0]})})
     >>> found.messages.row(0), found.absent
-    (('f1', 0, None), ('messages.to_ask',))
+    (('f1', 0, None, None), ('messages.to_ask', 'messages.statistic'))
     """
     absent: list[str] = []
     whole: dict[str, pl.DataFrame] = {}

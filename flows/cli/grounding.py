@@ -1,6 +1,5 @@
 """`coordeval grounding`: agents that solve a task alone and fail it together: played, counted, looked at one by one."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +33,8 @@ def run(
     yes: Annotated[bool, typer.Option("--yes", help="No quote and no question: it may cost any amount.")] = False,
 ) -> None:
     """Play a study's games, and say what they tell. What is stored is not played again, and not paid for again."""
+    import asyncio
+
     from coordeval.flows.grounding.running import run_games
     from coordeval.flows.grounding.study import load_games
     from coordeval.flows.run import guard

@@ -296,7 +296,7 @@ def test_elements_that_say_something_else_are_refused_where_they_are_declared(ch
 
 
 def test_an_endpoint_answers_with_what_there_is():
-    with pytest.raises(ValueError, match="'estimate' or 'report'"):
+    with pytest.raises(ValueError, match="'estimate', 'report', 'message', 'proposal' or 'submission'"):
         Endpoint("forecaster", "probability")
 
 

@@ -126,6 +126,7 @@ BULK = {
         "requests": 1,
         "searched_at": rows.T0,
     },
+    "instances": {"instance_id": "i", "tension": 0.8, "rotating": False, "content": "{}"},
     "views": {
         "view_id": "v",
         "market_id": "m",

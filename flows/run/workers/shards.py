@@ -65,20 +65,20 @@ def decoded(content: bytes, name: str, *, study: str) -> list[Entry]:
     """The entries of a shard. Raises ShardError naming what is wrong with it."""
     try:
         table = pq.ParquetFile(io.BytesIO(content)).read()  # read_table loads a second of modules for many files
-        about = json.loads((table.schema.metadata or {})[b"coordeval"])
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        about = dict(json.loads((table.schema.metadata or {})[b"coordeval"]))
+        tables, keys, texts = (table.column(name).to_pylist() for name in ("table", "key", "row"))  # decodes what it reads
+        rows = [text.encode() for text in texts]
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ShardError(
             f"shard {name} is not whole ({type(error).__name__}): its writer was ended, or the disk is at fault"
         ) from error
     if about.get("format") != FORMAT:
         raise ShardError(f"shard {name} has the format {about.get('format')!r}, and this version reads {FORMAT!r}")
-    if about["study"] != study:
-        raise ShardError(f"shard {name} is of the study {about['study'][:8]}, not of {study[:8]}")
-    rows = [row.encode() for row in table.column("row").to_pylist()]
-    if len(rows) != about["entries"] or _sum(rows) != about["sha256"]:
+    if about.get("study") != study:
+        raise ShardError(f"shard {name} is of the study {str(about.get('study'))[:8]}, not of {study[:8]}")
+    if len(rows) != about.get("entries") or _sum(rows) != about.get("sha256"):
         raise ShardError(f"shard {name} does not hold what was written to it: disk or network is at fault")
-    names = zip(table.column("table").to_pylist(), table.column("key").to_pylist(), rows, strict=True)
-    return [Entry(table_, key, orjson.loads(row)) for table_, key, row in names]
+    return [Entry(table_, key, orjson.loads(row)) for table_, key, row in zip(tables, keys, rows, strict=True)]
 
 
 def _sum(rows: Iterable[bytes]) -> str:

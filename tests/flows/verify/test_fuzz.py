@@ -28,7 +28,10 @@ from coordeval.ledger.journal_head import Head
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.files import write_whole
 
-FOUND = {"an address of 51 parts": "?" + "&".join(f"a{i}=1" for i in range(51))}
+FOUND = {
+    "an address of 51 parts": "?" + "&".join(f"a{i}=1" for i in range(51)),
+    "a shard whose text is no UTF-8": [(0.140625, 128)],
+}
 TEMPLATE = files("coordeval.flows").joinpath("study/templates/study.toml").read_text().replace("{name}", "fuzzed")
 LIGHT = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -134,6 +137,7 @@ def test_a_reply_is_a_reply_or_no_message_and_its_numbers_are_numbers(value, cut
     cut=st.floats(0, 1),
     raw=st.binary(max_size=80),
 )
+@example(flips=FOUND["a shard whose text is no UTF-8"], cut=0.0, raw=b"")
 def test_a_shard_is_whole_or_is_refused(flips, cut, raw):
     entry = ("draws", "d1", orjson.dumps({"draw_id": "d1", "reply": "x" * 200}))
     whole = encoded([entry], study="s", version="0")
