@@ -14,7 +14,7 @@ from coordeval.analysis.monitor import Alarm, Monitored, label, monitor, says
 from coordeval.analysis.monitor.signals import KINDS
 from coordeval.analysis.monitor.watching import BASELINE, LEAST, PER_FALSE_ALARM, By
 from coordeval.flows.monitor.record import Recorded, record
-from coordeval.flows.study.stored import SHORT, chosen
+from coordeval.flows.study.stored import SHORT, chosen, in_arm
 from coordeval.ledger import Ledger, Reader, Study, read
 from coordeval.market_data.errors import CoordevalError
 
@@ -108,11 +108,12 @@ def look(
     by: By | None = None,
     baseline: int | tuple[int, int] | None = None,
 ) -> Watched:
-    """Looks at a study and stores nothing. A `baseline` that is given must leave something to watch.
+    """Looks at a study, of several arms at the first, and stores nothing. A `baseline` that is given must leave something
+    to watch.
 
     Raises CoordevalError for a baseline that is longer than what there is, or no window of the study.
     """
-    with reader.moment() as held:
+    with in_arm(reader, study_id) as held:
         study = held.study(study_id)
         rows = record(held, study, now=now, by=by)
         stored = [_kept(row) for row in held.query(_STORED, [study.study_id, KIND]).to_dicts()]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,8 @@ import pytest
 from coordeval.analysis.report.results import strict_json
 from coordeval.flows.dashboard.app import rendered
 from coordeval.flows.dashboard.facts import Facts
+from coordeval.flows.monitor.record import record
+from coordeval.flows.monitor.watching import look
 from coordeval.flows.run.between import between
 from coordeval.flows.run.control import control
 from coordeval.flows.run.scoring import report_directory, score
@@ -18,6 +21,8 @@ from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import read
 from tests.flows.run.test_arms_run import STUDY
 from tests.flows.run.test_run import run
+
+NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,18 @@ def test_the_page_has_a_panel_for_each_arm_in_one_order(report):
     assert [picture.title for picture in report.arm_pictures[:4]] == ["Arm main", "Arm bare", "Arm patient", "Arm noisy"]
     orders = {tuple(picture.figure.layout.yaxis.ticktext) for picture in report.arm_pictures[:4]}
     assert len(orders) == 1
+
+
+def test_the_monitor_watches_one_arm_and_mixes_none(path):
+    reader = read(path)
+    own = reader.study("arms").study_id
+    mine = reader.query("SELECT forecast_id FROM cells WHERE study_id = ? AND arm = 'main'", [own])["forecast_id"]
+    with in_arm(reader, own) as held:
+        first = record(held, held.study(own), now=NOW).frame
+    assert first.height > 0
+    assert set(first["forecast_id"]) <= set(mine)
+    assert record(reader, reader.study(own), now=NOW).frame.height > first.height, "without it all arms would be watched"
+    assert look(reader, own, now=NOW).alarms == ()
 
 
 def test_within_an_arm_nothing_but_coordination_differs(path):
