@@ -273,7 +273,7 @@ class Waves(Wrapped):
             self._over = error
             attempts = [*self._out, *self._queue]
             parked: Exception = copy(error)
-            parked.parked = True  # type: ignore[attr-defined]
+            parked.parked = True  # type: ignore[attr-defined]  # a mark on a copy of the error, whose class is kept
         elif not isinstance(
             error, ModelError
         ):  # such as a full disk: it stops the run, and is nothing that the endpoint said

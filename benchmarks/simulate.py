@@ -207,7 +207,7 @@ def _run(made: Bench, loop: VirtualLoop, cells: Sequence[Cell], server: Server, 
         with contextlib.suppress(asyncio.CancelledError, CoordevalError):
             await running
         with contextlib.suppress(Exception):
-            await model.aclose()  # type: ignore[attr-defined]
+            await model.aclose()  # type: ignore[attr-defined]  # those that hold connections have it
         while disk.putting:  # noqa: ASYNC110  who closes the ledger waits for its journal
             await asyncio.sleep(0.1)
         await server.killed()  # and the process ends, whatever it gave up

@@ -167,8 +167,8 @@ def _voted(inquiry: Inquiry, nodes: Sequence[Node], ended: str) -> Searched:
 
 def _searched(inquiry: Inquiry, nodes: Sequence[Node], ended: str) -> Searched:
     order = {cause: place for place, cause in enumerate((*inquiry.causes, NONE))}
-    held = [node for node in nodes if node.held and node.said is not None]
-    best = min(held, key=lambda node: (order[node.said.cause], -node.value), default=None)  # type: ignore[union-attr]
+    held = [(order[node.said.cause], -node.value, place) for place, node in enumerate(nodes) if node.held and node.said]
+    best = nodes[min(held)[2]] if held else None
     if best is None:
         best = max(nodes, key=lambda node: node.value, default=None)
     return _result(inquiry, best, nodes, ended)

@@ -26,7 +26,7 @@ ARMS: Final[dict[str, type[pl.DataType]]] = {
     "evidence": pl.String,
     "sampling": pl.String,
     "max_turns": pl.Int64,
-    "configurations": pl.List(pl.String),  # type: ignore[dict-item]
+    "configurations": pl.List(pl.String),  # type: ignore[dict-item]  # an instance: only it says of what
 }
 """Columns of the table. `model` is the NAME of its [models.NAME] or, of the study's own [model], its id."""
 

@@ -177,7 +177,7 @@ def _trust(found: GamesFound) -> Iterator[str]:
     )
     known = rows["detectable"].drop_nulls()
     if known.len():
-        low, high = float(known.min() or 0), float(known.max() or 0)  # type: ignore[arg-type]
+        low, high = min(known.to_list()), max(known.to_list())
         yield (
             f"So many instances show a true difference of {100 * low:.0f} to {100 * high:.0f} points, by arm, with "
             "probability 0.8; four times as many would show half of it."

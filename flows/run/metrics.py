@@ -14,6 +14,7 @@ from coordeval.analysis.talk.telemetry import telemetry
 from coordeval.flows.run.tracing import FLUSH_SECONDS
 from coordeval.flows.study.evaluation import Evaluation, version
 from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader
 from coordeval.ledger.talk import talk_frames
 from coordeval.market_data.errors import CoordevalError
@@ -22,8 +23,13 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 
 
 def telemetry_of(reader: Reader, study: str, run_id: str | None = None) -> pl.DataFrame:
-    """`analysis.talk.telemetry.TELEMETRY` of a study (name or id), or of what one run of it made; probes are left out."""
-    frames = talk_frames(reader, study, run_id)
+    """`analysis.talk.telemetry.TELEMETRY` of a study (name or id), of several arms of the first or the one that `reader` is
+    of, or of all that one run of it made; probes are left out."""
+    if run_id is not None:
+        frames = talk_frames(reader, study, run_id)
+    else:
+        with in_arm(reader, study) as held:
+            frames = talk_frames(held, study)
     return telemetry({**frames, "cells": frames["cells"].filter(pl.col("configuration") != PROBE)})
 
 

@@ -39,7 +39,7 @@ def about(found: Exhibits, model: Any = None, tokens: int = 60_000) -> Inquiry:
 class Scripted:
     """Hands in what it is told to, one answer after the other, at a price of 1,000 tokens each."""
 
-    identity: dict[str, Any] = {"model": "scripted"}  # noqa: RUF012
+    identity: dict[str, Any] = {"model": "scripted"}  # noqa: RUF012  nobody changes it
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers, self.asked = list(answers), []

@@ -16,6 +16,7 @@ from coordeval.flows.monitor.record import record
 from coordeval.flows.monitor.watching import look
 from coordeval.flows.run.between import between
 from coordeval.flows.run.control import control
+from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import report_directory, score
 from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import read
@@ -87,6 +88,15 @@ def test_the_monitor_watches_one_arm_and_mixes_none(path):
     assert set(first["forecast_id"]) <= set(mine)
     assert record(reader, reader.study(own), now=NOW).frame.height > first.height, "without it all arms would be watched"
     assert look(reader, own, now=NOW).alarms == ()
+
+
+def test_telemetry_is_of_one_arm_and_mixes_none(path):
+    mine = read(path).query("SELECT forecast_id FROM cells WHERE arm = 'main'")["forecast_id"]
+    found = telemetry_of(read(path), "arms")["forecast_id"]
+    assert found.len() > 0
+    assert set(found) <= set(mine)
+    with in_arm(read(path), "arms", "noisy") as held:
+        assert not set(telemetry_of(held, "arms")["forecast_id"]) & set(mine)
 
 
 def test_within_an_arm_nothing_but_coordination_differs(path):
