@@ -25,8 +25,9 @@ from coordeval.flows.ablation.choosing import CannotGoBack, Chosen, Point, Point
 from coordeval.flows.costs.consent import Door, agreed_to_at_most
 from coordeval.flows.study.evaluation import data_directory
 from coordeval.flows.study.flight import Flight
+from coordeval.flows.study.schema import Study
 from coordeval.flows.study.stored import chosen
-from coordeval.flows.study.study import LoadedStudy, Study, load_study
+from coordeval.flows.study.study import LoadedStudy, load_study
 from coordeval.flows.study.wiring import build_model, price_book
 from coordeval.ledger import Ledger, Reader, read
 from coordeval.market_data.errors import CoordevalError

@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from coordeval.configurations import load
 from coordeval.flows.study.identity import ABSENT, differing
+from coordeval.flows.study.schema import Study
 from coordeval.flows.study.sections import (
     MODELS,
     AgentsSection,
@@ -16,7 +17,6 @@ from coordeval.flows.study.sections import (
     SampledMarkets,
     SimulatedMarkets,
 )
-from coordeval.flows.study.study import Study
 
 _SECTIONS: Final[Mapping[str, Mapping[str, type[BaseModel]]]] = {
     "model": MODELS,

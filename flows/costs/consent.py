@@ -15,7 +15,8 @@ from coordeval.flows.costs.exam import examined
 from coordeval.flows.costs.quote import Quote, quote
 from coordeval.flows.costs.terminal import dollars, print_quote
 from coordeval.flows.study.names import PROBE
-from coordeval.flows.study.study import LoadedStudy, Study
+from coordeval.flows.study.schema import Study
+from coordeval.flows.study.study import LoadedStudy
 from coordeval.ledger import read
 from coordeval.market_data.errors import CoordevalError
 

@@ -17,6 +17,7 @@ from coordeval.configurations import Registry
 from coordeval.flows.grounding.arms import ARMS, Arm
 from coordeval.flows.study.names import GAMES, RULE, allowed
 from coordeval.flows.study.reading import StudyError, toml
+from coordeval.flows.study.schema import AnyModel, Study, kind_of_model
 from coordeval.flows.study.sections import (
     MODELS,
     AgentsSection,
@@ -26,7 +27,7 @@ from coordeval.flows.study.sections import (
     RunSection,
     Section,
 )
-from coordeval.flows.study.study import AnyModel, LoadedStudy, Study, kind_of_model
+from coordeval.flows.study.study import LoadedStudy
 from coordeval.grounding.game import GameError, Instance
 from coordeval.grounding.instances import TENSIONS, instances
 from coordeval.grounding.registry import load as load_repairs

@@ -18,6 +18,7 @@ from coordeval.flows.site.markdown import cell, code, table
 from coordeval.flows.study.arms import ArmEntry
 from coordeval.flows.study.as_of import FractionOfLife, HoursBeforeClose, HoursBeforeResolution
 from coordeval.flows.study.open_markets import OpenMarkets
+from coordeval.flows.study.schema import Study
 from coordeval.flows.study.sections import (
     AgentsSection,
     BoundsSection,
@@ -29,7 +30,6 @@ from coordeval.flows.study.sections import (
     SampledMarkets,
     SimulatedMarkets,
 )
-from coordeval.flows.study.study import Study
 
 SECTIONS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     ("The file itself", Study),

@@ -14,13 +14,14 @@ from pydantic import Field, field_validator
 from coordeval.agents.server_tools import SERVER_TOOLS
 from coordeval.agents.toolbox import TOOLS
 from coordeval.analysis.base.arms import MAIN
-from coordeval.configurations import Configuration
+from coordeval.configurations import Configuration, Registry
 from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.reading import StudyError
 from coordeval.flows.study.sections import EvidenceSection, Section
 from coordeval.market_data.errors import choose
 
 if TYPE_CHECKING:
-    from coordeval.flows.study.study import Study
+    from coordeval.flows.study.schema import Study
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+-]{0,58}[A-Za-z0-9._+-])?")
 
@@ -101,6 +102,35 @@ def settled(study: "Study", arm: ArmEntry) -> "Study":
             "arms": (),
         }
     )
+
+
+def arms_of(
+    study: "Study", configurations: Mapping[str, Configuration], registry: Registry, warnings: list[str]
+) -> Iterator[Arm]:
+    """A study's arms in its order, the first the one that its own sections are; the memorisation probe is the last.
+
+    `configurations`: all of the study's, by label. What is odd about an arm's sampling is noted in `warnings`.
+    """
+    yield Arm(MAIN, study, "", configurations)
+    for entry in study.arms:
+        own = settled(study, entry)
+        warnings += [f"arm {entry.name!r}: {said}" for said in own.model.check()] if entry.sampling else []
+        labels = entry.configurations or tuple(configurations)
+        yield Arm(entry.name, own, entry.model or "", {label: configurations[label] for label in labels})
+    if study.agents.memorisation_probe:
+        bare = study.agents.model_copy(update={"tools": (), "show_price": False, "memorisation_probe": False})
+        probe = study.model_copy(update={"agents": bare, "arms": (), "models": {}})
+        yield Arm(PROBE, probe, "", {PROBE: registry.create("single_agent", {})})
+
+
+def alone(study: "Study", arms: Mapping[str, Arm], name: str) -> "Study":
+    """The study that one of its arms is, without the others; of a study without more arms itself.
+
+    Raises StudyError for an arm that it does not have.
+    """
+    if name not in arms:
+        raise StudyError(choose("arm of this study", name, list(arms)))
+    return study if not study.arms else arms[name].study.model_copy(update={"arms": (), "models": {}})
 
 
 def problems(study: "Study") -> Iterator[str]:

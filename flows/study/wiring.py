@@ -16,8 +16,9 @@ from coordeval.agents.several import Several, SeveralBatches
 from coordeval.agents.waves import Waves
 from coordeval.flows.study.flight import Flight
 from coordeval.flows.study.reading import StudyError
+from coordeval.flows.study.schema import Study
 from coordeval.flows.study.sections import PublishedMarkets, SimulatedMarkets
-from coordeval.flows.study.study import LoadedStudy, Study
+from coordeval.flows.study.study import LoadedStudy
 from coordeval.ledger import Ledger
 from coordeval.ledger.books import Books
 from coordeval.market_data.simulated import SimulatedWorld

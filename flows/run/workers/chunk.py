@@ -27,7 +27,8 @@ from coordeval.flows.run.workers.places import Place, PlaceError, place
 from coordeval.flows.run.workers.shards import ShardStore, held
 from coordeval.flows.study.evaluation import Cell, Evaluation, version
 from coordeval.flows.study.flight import Flight
-from coordeval.flows.study.study import LoadedStudy, Study
+from coordeval.flows.study.schema import Study
+from coordeval.flows.study.study import LoadedStudy
 from coordeval.flows.study.wiring import build_model
 from coordeval.ledger import Ledger
 from coordeval.ledger.tables import Tables

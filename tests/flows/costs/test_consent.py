@@ -17,7 +17,8 @@ from coordeval.agents.standin import Running, StandIn
 from coordeval.flows.costs.consent import COMMAND, JOB, Door, NotAgreed, agreed, bounded, kept_within
 from coordeval.flows.jobs.table import job_of
 from coordeval.flows.jobs.wake import wake
-from coordeval.flows.study.study import Study, load_study
+from coordeval.flows.study.schema import Study
+from coordeval.flows.study.study import load_study
 from coordeval.ledger import read
 
 PAID = 'provider = "anthropic"\nid = "claude-opus-4-6"'
