@@ -54,6 +54,12 @@ class SimulatedPlayers:
         )
 
 
+def passing(seed: int) -> SimulatedPlayers:
+    """Players who pass for a model's: they learn from round to round, and now and then fail to understand each other."""
+    own = Habits(seed=seed, ladder=(0.75, 0.9, 1.0), forgets=0.1, anchors=0.3, splits=0.15, slips=0.2)
+    return SimulatedPlayers(own)
+
+
 def _text(content: Any) -> str:
     """All text in a message's content, that of tool results too."""
     if isinstance(content, str):

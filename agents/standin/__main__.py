@@ -1,6 +1,7 @@
 """`python -m coordeval.agents.standin`: a Messages API of this machine, to try a live study without a key and for nothing.
 
-It answers as the simulated forecaster does, under the name of the model that is asked. `--fault` makes answers go wrong:
+It answers under the name of the model that is asked, as the simulated forecaster does, and in a game as simulated players
+who now and then fail to understand each other. `--fault` makes answers go wrong:
 `--fault 429=0.1 --fault refusal=0.02`; `--faults` lists what can.
 """
 

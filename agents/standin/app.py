@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from coordeval.agents.capabilities import EFFORTS, base_id, listed
-from coordeval.agents.standin.answers import Answer, Forecaster, Json, error
+from coordeval.agents.standin.answers import Answer, Answering, Json, error
 from coordeval.agents.standin.batches import Batches
 from coordeval.agents.standin.checks import BATCH, COUNT, MESSAGE, refusal
 from coordeval.agents.standin.faults import Faults
@@ -29,7 +29,7 @@ class StandIn:
         self.faults = faults or Faults(seed=seed)
         self.seen: list[tuple[Mapping[str, str], Json]] = []
         self.under_way = self.most_under_way = 0
-        self._forecaster = Forecaster(seed=seed, sampled=sampled)
+        self._answering = Answering(seed=seed, sampled=sampled)
         self.batches = Batches(self.answer, self.faults)
 
     @property
@@ -50,7 +50,7 @@ class StandIn:
 
     async def answer(self, body: Json) -> Answer:
         """What a valid request, or an item of a batch, gets before anything befalls it."""
-        return Answer(body=await self._forecaster.message(body))
+        return Answer(body=await self._answering.message(body))
 
     def _route(self, path: str, method: str, handler: Callable[[Request], Awaitable[Answer]]) -> Route:
         async def served(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The stand-in's other tongue: chat completions, checked by the OpenAI SDK's own types, answered by the same forecaster."""
+"""The stand-in's other tongue: chat completions, checked by the OpenAI SDK's own types, answered by the same models."""
 
 from collections.abc import Mapping
 from typing import Any

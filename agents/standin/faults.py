@@ -44,6 +44,35 @@ def _twice(body: Json, answer: Answer) -> Answer:
     return replace(answer, body={**_body(answer), "content": [*content, *again]})
 
 
+def _malformed(body: Json, answer: Answer) -> Answer:
+    """A probability in words; of an answer without one, nothing where there should be something."""
+    inputs = [block["input"] for block in _body(answer)["content"] if block["type"] == "tool_use"]
+    keys = {key for given in inputs for key in given}
+    return _submitted(**{"probability": "70%"} if "probability" in keys else dict.fromkeys(keys))(body, answer)
+
+
+def _bought(**changes: Any) -> Callable[[Json, Answer], Answer]:
+    """A game's submission with these values in each of its rows; every other answer as it is."""
+
+    def spoilt(body: Json, answer: Answer) -> Answer:
+        for block in _body(answer)["content"]:
+            if block["type"] == "tool_use" and (rows := block["input"].get("purchases")):
+                return _submitted(purchases=[{**row, **changes} for row in rows])(body, answer)
+        return answer
+
+    return spoilt
+
+
+def _said(**changes: Any) -> Callable[[Json, Answer], Answer]:
+    """A game's message with these values; every other answer as it is."""
+
+    def spoilt(body: Json, answer: Answer) -> Answer:
+        talks = any("done" in block.get("input", {}) for block in _body(answer)["content"])
+        return _submitted(**changes)(body, answer) if talks else answer
+
+    return spoilt
+
+
 def _bytes(old: bytes, new: bytes) -> Callable[[Json, Answer], Answer]:
     """The answer's JSON with a value that no encoder of ours would write."""
 
@@ -73,13 +102,18 @@ FAULTS: Mapping[str, Callable[[Json, Answer], Answer]] = {
     "refusal": _content(content=[], stop_reason="refusal"),
     "truncated": _content(content=[{"type": "text", "text": "I think that"}], stop_reason="max_tokens"),
     "prose": _content(content=[{"type": "text", "text": "About 70%, I would say."}], stop_reason="end_turn"),
-    "malformed": _submitted(probability="70%"),
+    "malformed": _malformed,
     "two estimates": _twice,
     "zero": _submitted(probability=0),
     "one": _submitted(probability=1),
     "nan": _bytes(b"0.123456789", b"NaN"),
     "lone surrogate": _bytes(b"@@", b"\\ud800"),
     "over-long": _submitted(rationale="because " * (LONG // 8)),
+    "over budget": _bought(units=99),
+    "unknown resource": _bought(resource="gold"),
+    "negative units": _bought(units=-1),
+    "fractional units": _bought(units=0.5),
+    "never done": _said(done=False),
 }
 """Name -> (request's body, the answer it would have had) -> what is sent."""
 

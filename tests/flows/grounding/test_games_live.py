@@ -1,14 +1,22 @@
-"""A study of games on a live model: over the network, within a budget, in batches; and a quote before money is spent."""
+"""A study of games on a live model: over the network, in batches, within a budget, killed and gone on with, quoted before.
 
+Behind the address is the stand-in, as `python -m coordeval.agents.standin` serves it: who answers is what a request offers.
+"""
+
+import subprocess
+import sys
+import time
+
+import polars as pl
 import pytest
 
+from coordeval.agents.standin import Faults
 from coordeval.agents.standin.app import StandIn
 from coordeval.agents.standin.running import Running
 from coordeval.flows.cli.ending import status_of
 from coordeval.flows.cli.main import app
-from coordeval.flows.grounding.quoting import quoted_games
+from coordeval.flows.grounding.quoting import longest_chain, quoted_games
 from coordeval.flows.grounding.study import load_games
-from coordeval.grounding.simulated_model import SimulatedPlayers
 from coordeval.ledger import read
 from coordeval.ledger.games import games_frame
 from tests.flows.grounding.conftest import played
@@ -31,11 +39,7 @@ batch = {batch}
 
 @pytest.fixture(scope="module")
 def server():
-    """An endpoint that speaks the Messages API, behind which simulated players answer."""
-    standin = StandIn()
-    standin._forecaster._model = SimulatedPlayers()
-    standin.faults.seconds = 0.0
-    with Running(standin) as running:
+    with Running(StandIn(Faults())) as running:
         yield running
 
 
@@ -60,6 +64,53 @@ def test_games_are_played_over_the_network_and_their_price_is_counted(tmp_path, 
     assert not frame["simulated"].any()
 
 
+def test_in_batches_there_are_as_many_as_calls_that_follow_one_another(tmp_path, server):
+    loaded = load(tmp_path, server, batch="true")
+    made = len(server.standin.batches.made)
+    assert played(loaded, tmp_path / "b.duckdb").status == "complete"
+    reader = read(tmp_path / "b.duckdb")
+    calls = reader.query("SELECT c.configuration, k.* FROM cells c JOIN calls k USING (forecast_id)")
+    longest = longest_chain(calls, ["oracle"])
+    assert len(server.standin.batches.made) - made == reader.query("SELECT count(*) FROM batches").item() == longest
+    assert longest < calls.group_by("forecast_id").len()["len"].max()
+    assert games_frame(reader, loaded.id).filter(arm="oracle")["efficiency"].to_list() == [1.0, 1.0]
+
+
+def test_words_follow_one_another_and_what_a_pair_submits_does_not():
+    rows = [("a", "pair", 0, "talk", 0)] * 3 + [("a", "pair", 0, "submission", 0), ("a", "pair", 0, "submission", 1)]
+    calls = pl.DataFrame(rows, ["forecast_id", "configuration", "round", "role", "turn"], orient="row")
+    assert longest_chain(calls) == 3 + 2  # one of the two was asked again
+    assert longest_chain(calls.with_columns(role=pl.lit("submission")), ["pair"]) == 5
+    assert longest_chain(calls.clear()) == 0
+
+
+def test_what_breaks_a_rule_over_the_network_is_sent_back_and_named(tmp_path, server, monkeypatch):
+    wrong = {"over budget", "unknown resource", "fractional units"}
+    monkeypatch.setattr(server.standin, "faults", Faults(dict.fromkeys(sorted(wrong), 0.25)))
+    loaded = load(tmp_path, server)
+    assert played(loaded, tmp_path / "w.duckdb").status == "complete"
+    named = read(tmp_path / "w.duckdb").query("SELECT DISTINCT name FROM mishaps")["name"].to_list()
+    assert wrong <= set(named)
+    assert set(games_frame(read(tmp_path / "w.duckdb"), loaded.id)["status"]) == {"answered"}
+
+
+def test_a_killed_run_goes_on_where_it_was_and_pays_for_nothing_twice(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(server.standin, "faults", Faults(seconds=0.05))
+    loaded = load(tmp_path, server)
+    before = len(server.standin.seen)
+    arguments = ["grounding", "run", str(tmp_path / "live-false.toml"), "--ledger", str(tmp_path / "k.duckdb"), "--yes"]
+    with subprocess.Popen([sys.executable, "-m", "coordeval", *arguments], stdout=subprocess.DEVNULL) as run:
+        while len(server.standin.seen) - before < 20:
+            time.sleep(0.01)
+        run.kill()
+    assert played(loaded, tmp_path / "k.duckdb").status == "complete"
+    reader = read(tmp_path / "k.duckdb")
+    draws = reader.query("SELECT count(*) FROM draws").item()
+    sent = len(server.standin.seen) - before
+    assert draws <= sent <= draws + 6  # again goes what was under way when it was killed, of each open game one call or two
+    assert set(games_frame(reader, loaded.id)["status"]) == {"answered"}
+
+
 def test_a_budget_ends_a_run_before_it_is_passed_and_the_rest_stays_open(tmp_path, server):
     loaded = load(tmp_path, server, more="budget_usd = 0.05")
     assert played(loaded, tmp_path / "l.duckdb").status == "incomplete"
@@ -73,6 +124,7 @@ def test_a_quote_is_shown_and_nothing_is_asked_before_a_yes(tmp_path, server, ca
     found = quoted_games(loaded, tmp_path / "l.duckdb")
     assert (found.open, found.markets, found.model) == (6, 2, "claude-haiku-4-5")
     assert found.calls.mean > 6 * 8
+    assert found.waves == 14  # words by turns: four in the first round, two later; both submit at once
     before = len(server.standin.seen)
     arguments = ["grounding", "run", str(tmp_path / "live-false.toml"), "--ledger", str(tmp_path / "l.duckdb")]
     assert status_of(lambda: app(arguments, standalone_mode=False)) == 1
