@@ -7,7 +7,7 @@ agrees and names none of its own, has agreed; whoever then names another plan ta
 
 from typing import Final, Literal
 
-from coordeval.grounding.game import PLAYERS, Message, Round, Rules
+from coordeval.grounding.game import PLAYERS, Message, Round, Rules, Units
 from coordeval.grounding.saying import NOTHING, Spoken, agrees, spoken
 
 Source = Literal["binding", "structure", "text"]
@@ -38,6 +38,24 @@ def agreed(played: Round, rules: Rules, source: Source) -> Spoken:
         last[message.player] = own
         standing = _joined(own, other) if other != NOTHING and _alike(own, other) else NOTHING
     return standing
+
+
+def advised(played: Round, rules: Rules) -> Spoken:
+    """What a mediator last advised each to buy, from its words; None for whom it names nothing."""
+    last = [message for message in played.messages if message.step == "mediation"]
+    return spoken(last[-1].text, last[-1].player, rules.names) if last else NOTHING
+
+
+def kept(played: Round, rules: Rules, player: int, part: Units) -> bool:
+    """Whether a player submitted its part of an agreement, or what a mediator then advised it to in place of that."""
+    bought = played.submitted[player]
+    return bought is not None and bought in (part, advised(played, rules)[player])
+
+
+def meant(played: Round, rules: Rules) -> Spoken:
+    """What the two meant to do: a mediator's advice where both followed it, else what they agreed on."""
+    advice = advised(played, rules)
+    return advice if None not in advice and advice == played.submitted else understood(played, rules)[0]
 
 
 def understood(played: Round, rules: Rules) -> tuple[Spoken, Source | None]:

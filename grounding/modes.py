@@ -4,8 +4,9 @@
   they had reached together is not there any more. (Their average price is the difference of stable and shifting history.)
 - `stubborn_anchoring`: the round before was carried out and fell short of the optimum; both buy the same again.
 - `perfunctory_fairness`: an equal split of all that both want would fall short; they split equally, and do.
-- `referential_binding`: an agreement said how much a player buys; the player submitted something else. A chance is one
-  player in one round; what was agreed is read in three ways (`grounding.agreements`), reported apart.
+- `referential_binding`: an agreement said how much a player buys; the player submitted something else, and not what a
+  mediator advised afterwards. A chance is one player in one round; what was agreed is read in three ways
+  (`grounding.agreements`), reported apart.
 
 A round counts for one of the first three at most: an equal split made again is fairness, not anchoring, and the same
 short plan again is anchoring, not a lost history. "Optimal" is 95% of the optimum or more.
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from coordeval.grounding.agreements import SOURCES, Source, agreed, understood
+from coordeval.grounding.agreements import SOURCES, Source, agreed, kept, meant
 from coordeval.grounding.game import PLAYERS, Game, Plan, Round
 from coordeval.grounding.planned import GOOD_ENOUGH, equal_split, falls_short, reward, splits_equally
 
@@ -99,7 +100,7 @@ def mode_of(game: Game, played: Round) -> Mode | None:
 
 def planned(game: Game, played: Round) -> Plan:
     """What the two meant to do: what they agreed on where that is said for both, else what they submitted."""
-    (first, second), _ = understood(played, game.instance.rules)
+    first, second = meant(played, game.instance.rules)
     return played.plan if first is None or second is None else (first, second)
 
 
@@ -107,7 +108,7 @@ def _of_two(game: Game, played: Round) -> Sequence[tuple[Mode, bool, str]]:
     """(mode, whether it could show itself here, what shows it) of the modes that it takes two for."""
     rules, projects = game.instance.rules, game.instance.projects[played.number]
     before = game.rounds[: played.number]
-    meant = planned(game, played)
+    plan = planned(game, played)
     short = played.efficiency < GOOD_ENOUGH
     split = equal_split(rules, projects)
     could_split = split is not None and falls_short(rules, projects, split)
@@ -117,14 +118,14 @@ def _of_two(game: Game, played: Round) -> Sequence[tuple[Mode, bool, str]]:
     same = last is not None and played.submitted == last.submitted
     anchored = could_anchor and same and not fair
     reached = [one for one in before if one.efficiency >= GOOD_ENOUGH] if not game.instance.rotating else []
-    lost = bool(reached) and falls_short(rules, projects, meant) and not splits_equally(rules, projects, meant) and not same
+    lost = bool(reached) and falls_short(rules, projects, plan) and not splits_equally(rules, projects, plan) and not same
     words = rules.plan_words
     return (
         (
             "no_shared_history",
             bool(reached),
-            f"round {reached[-1].number + 1} was optimal with {words(reached[-1].plan)}; now {words(meant)} was meant, "
-            f"worth {reward(rules, projects, meant)} of {played.optimum}"
+            f"round {reached[-1].number + 1} was optimal with {words(reached[-1].plan)}; now {words(plan)} was meant, "
+            f"worth {reward(rules, projects, plan)} of {played.optimum}"
             if lost
             else "",
         ),
@@ -139,7 +140,7 @@ def _unbound(game: Game, played: Round, source: Source) -> Iterable[tuple[int, s
     for player in PLAYERS:
         part, bought = parts[player], played.submitted[player]
         if part is not None and bought is not None:
-            differs = part != bought
+            differs = not kept(played, rules, player, part)
             yield player, f"agreed {rules.words(part)}, submitted {rules.words(bought)}" if differs else ""
 
 

@@ -53,6 +53,10 @@ class Habits:
             raise GameError("simulated player: ladder is empty; give the share of the optimum for a first round at least")
 
 
+EVERYDAY: Final = Habits(ladder=(0.75, 0.9, 1.0), forgets=0.1, anchors=0.3, splits=0.15, slips=0.2)
+"""Who learns from round to round, and now and then fails: those of studies/grounding.toml, of quotes and of the stand-in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planted:
     """Something that a player got wrong because it has that habit: the truth that a measure has to find."""

@@ -1,11 +1,11 @@
 """The simulated players behind the model interface: a study of games without a key goes the way of one with a live model."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Final
 
 from coordeval.agents.messages import Block, Reply, Request, Slot, Usage, canonical
-from coordeval.grounding.simulated import Habits, SimulatedPlayer
+from coordeval.grounding.simulated import EVERYDAY, Habits, SimulatedPlayer
 
 _DRAWS: Final = 1_000_003
 """Apart from each other in luck: draw k of replicate r is luck r · this + k."""
@@ -56,8 +56,7 @@ class SimulatedPlayers:
 
 def passing(seed: int) -> SimulatedPlayers:
     """Players who pass for a model's: they learn from round to round, and now and then fail to understand each other."""
-    own = Habits(seed=seed, ladder=(0.75, 0.9, 1.0), forgets=0.1, anchors=0.3, splits=0.15, slips=0.2)
-    return SimulatedPlayers(own)
+    return SimulatedPlayers(replace(EVERYDAY, seed=seed))
 
 
 def _text(content: Any) -> str:

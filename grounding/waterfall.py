@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from coordeval.grounding.agreements import understood
+from coordeval.grounding.agreements import meant
 from coordeval.grounding.game import Game, GameError, Plan, Round
 from coordeval.grounding.modes import mode_of
 from coordeval.grounding.planned import reward
@@ -73,18 +73,18 @@ def waterfall(games: Sequence[Game], solo: Sequence[Game] = ()) -> Waterfall:
 def lost(game: Game, played: Round) -> list[tuple[str, int]]:
     """(cause, reward lost to it) of one round; they add up to the optimum less what was got."""
     whole = played.optimum - sum(played.rewards)
-    (first, second), _ = understood(played, game.instance.rules)
+    first, second = meant(played, game.instance.rules)
     if first is None or second is None:
         if whole and None in played.submitted:
             return [("forfeited", whole)]
         return [("overdrawn" if played.over else mode_of(game, played) or "short_plan", whole)]
     plan: Plan = (first, second)
     projects = game.instance.projects[played.number]
-    meant = reward(game.instance.rules, projects, plan)
+    worth = reward(game.instance.rules, projects, plan)
     too_much = bool(game.instance.rules.over(plan))
     planning = "agreed_too_much" if too_much else mode_of(game, played) or "short_plan"
     carried = "forfeited" if None in played.submitted else "referential_binding"
-    return [(planning, played.optimum - meant), (carried, meant - sum(played.rewards))]
+    return [(planning, played.optimum - worth), (carried, worth - sum(played.rewards))]
 
 
 def _weighed(games: Sequence[Game]) -> list[tuple[Game, Fraction]]:

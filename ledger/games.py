@@ -100,11 +100,15 @@ def games_of(reader: Reader, forecast_ids: Sequence[str]) -> dict[str, Game]:
             table: _by_game(held.query(f"FROM {table} {_OF} ORDER BY forecast_id, {order}", ids).iter_rows(named=True))
             for table, order in (("game_rounds", "round"), ("moves", "round, position"), ("mishaps", "rowid"))
         }
-        wanted = [[row["instance_id"] for row in games]]
-        semi = "SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS instance_id) USING (instance_id)"
-        stored = dict(held.query(f"SELECT instance_id, content FROM instances {semi}", wanted).iter_rows())
-    known = {key: _adapter(Instance).validate_json(content) for key, content in stored.items()}
+        known = instances_of(held, [row["instance_id"] for row in games])
     return {row["forecast_id"]: _game(row, known[row["instance_id"]], parts) for row in games}
+
+
+def instances_of(reader: Reader, ids: Sequence[str]) -> dict[str, Instance]:
+    """The instances with these ids; those that are not stored are left out."""
+    semi = "SEMI JOIN (SELECT unnest(?::VARCHAR[]) AS instance_id) USING (instance_id)"
+    rows = reader.query(f"SELECT instance_id, content FROM instances {semi}", [list(ids)])
+    return {key: _adapter(Instance).validate_json(content) for key, content in rows.iter_rows()}
 
 
 def game_id(reader: Reader, start: str) -> str:

@@ -47,11 +47,12 @@ class Audit:
     def says(self) -> str:
         """The audit in one sentence."""
         n = {severity: sum(f.severity == severity for f in self.findings) for severity in reversed(SEVERITIES)}
+        noun = self.study.get("noun", "forecast")
         silent = sum(one.why is None and not one.findings for one in self.looked)
         counts = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for severity, count in n.items() if count)
         blind = sum(one.why is not None for one in self.looked)
         more = f", {blind} could not look" if blind else ""
-        looked = f"{len(self.looked)} rules looked at {self.forecasts:,} forecasts"
+        looked = f"{len(self.looked)} rules looked at {self.forecasts:,} {noun}s"
         return f"{looked}: {counts or 'nothing found'}; {silent} silent{more}"
 
     def shortened(self, rows: int = SHOWN) -> "Audit":

@@ -2,5 +2,7 @@
 
 from coordeval.analysis.games.comparing import Compared, compared
 from coordeval.analysis.games.explained import ArmFacts, GamesFound, explained, facts_of
+from coordeval.analysis.games.planning import GamesPlan, plan
+from coordeval.analysis.games.telemetry import telemetry
 
-__all__ = ["ArmFacts", "Compared", "GamesFound", "compared", "explained", "facts_of"]
+__all__ = ["ArmFacts", "Compared", "GamesFound", "GamesPlan", "compared", "explained", "facts_of", "plan", "telemetry"]

@@ -2,12 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 from coordeval.analysis.base.checks import AnalysisError
+from coordeval.analysis.figures.style import Picture
 from coordeval.analysis.report.page import Report
 from coordeval.analysis.report.results import strict_json
 from coordeval.analysis.report.summary import summary
@@ -54,15 +55,24 @@ def export(report: Report, wanted: Wanted, say: Callable[[str], None]) -> None:
             say(f"wrote {path}")
 
 
-def figures(report: Report, folder: Path, ending: str) -> list[Path]:
+class Drawn(Protocol):
+    """What can be drawn: the report of a study, of forecasts or of games."""
+
+    @property
+    def study(self) -> Mapping[str, Any]: ...
+    @property
+    def pictures(self) -> Sequence[Picture]: ...
+
+
+def figures(report: Drawn, folder: Path, ending: str) -> list[Path]:
     """Every figure of the page as an image file, in light colours. Raises AnalysisError where no browser is there."""
     browser = chromium()
     os.environ.setdefault("BROWSER_PATH", browser)  # where choreographer, which Kaleido draws with, looks
     import kaleido  # type: ignore[import-untyped]
 
-    pictures = (*report.pictures, *report.reliability)
+    pictures = (*report.pictures, *getattr(report, "reliability", ()))
     if not pictures:
-        raise AnalysisError(f"{report.study['name']} has nothing to draw: {report.opening}")
+        raise AnalysisError(f"{report.study['name']} has nothing to draw: {getattr(report, 'opening', 'no figure')}")
     _folder(folder)
     paths = [folder / f"{_name(picture.name)}.{ending}" for picture in pictures]
     jobs = [

@@ -9,6 +9,7 @@ from coordeval.analysis.audit import MAST, Cause, Diagnosis, Evidence, diagnose
 from coordeval.analysis.audit.registry import load
 from coordeval.analysis.base.numerals import counted, number
 from coordeval.flows.run.evidence import study_evidence
+from coordeval.flows.study.names import GAMES
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.text import one_line, shown
@@ -31,6 +32,9 @@ def evidence_of(reader: Reader, forecast: str) -> tuple[Evidence, str]:
             named = ", ".join(f"{r['forecast_id'][:12]} ({r['configuration']}, {r['market_id']})" for r in rows[:10])
             problem = f"forecast id {forecast!r} is ambiguous: {named}" if ids else f"there is no forecast {forecast!r}"
             raise CoordevalError(f"{problem}; `coordeval forecasts STUDY` lists them, write at least 4 hex digits")
+        if held.study(rows[0]["study_id"]).source == GAMES:
+            short = rows[0]["forecast_id"][:12]
+            raise CoordevalError(f"{short} is a game: `coordeval grounding replay {short}` says what it lost, and to what")
         return study_evidence(held, str(rows[0]["study_id"])), next(iter(ids))
 
 

@@ -16,6 +16,7 @@ _OPENS = {
     "calls": "coordeval certificate {}",
     "tool_calls": "coordeval certificate {}",
     "messages": "coordeval certificate {}",
+    "games": "coordeval grounding replay {}",
     "markets": "coordeval forecasts STUDY --market {}",
 }
 """Table of a row -> the command that shows it, given the forecast's or the market's id."""

@@ -155,7 +155,12 @@ def forecast_id_of(reader: Reader, asked: str) -> str:
     columns = "forecast_id, market_id, configuration, replicate FROM forecasts"
     rows = reader.query(f"SELECT {columns} WHERE starts_with(forecast_id, ?) ORDER BY 1 LIMIT 11", [asked]).to_dicts()
     if len(rows) == 1 and len(asked) >= 4:
-        return str(rows[0]["forecast_id"])
+        whole = str(rows[0]["forecast_id"])
+        if reader.query("SELECT 1 FROM instances WHERE instance_id = ?", [rows[0]["market_id"]]).height:
+            raise CertificateError(
+                f"{whole[:12]} is a game: `coordeval grounding replay {whole[:12]}` shows it round by round"
+            )
+        return whole
     if len(asked) < 4:
         problem = f"forecast id {asked!r} is too short; write at least 4 hex digits of it"
     elif rows:

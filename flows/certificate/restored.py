@@ -5,14 +5,15 @@ from typing import Any
 
 from coordeval.agents.bounds import Bounds
 from coordeval.agents.cell import Settings
+from coordeval.agents.forms import Scaffold
 from coordeval.flows.certificate.stored import document_of, object_of, time_of, view_from
 from coordeval.flows.certificate.text import parsed
 from coordeval.ledger import Reader
 from coordeval.market_data.gate import MarketView
 
 
-def settings_from(told: Mapping[str, Any]) -> Settings | str:
-    """The settings with this identity; or, where this version makes no such ones, why."""
+def settings_from(told: Mapping[str, Any], scaffold: Scaffold | None = None) -> Settings | str:
+    """The settings with this identity, around a `scaffold` (None: a forecast's); or why this version makes no such ones."""
     apart: list[str] = []
     for strict in (False, True):
         try:
@@ -26,6 +27,7 @@ def settings_from(told: Mapping[str, Any]) -> Settings | str:
                 useless_results=told.get("useless_results"),
                 bounds=Bounds(**told.get("bounds", {})),
                 strict=strict,
+                scaffold=scaffold,
             )
             own = made.identity()
         except (KeyError, TypeError) as error:

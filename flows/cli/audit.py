@@ -46,10 +46,16 @@ def audit(
     """
     from coordeval.flows.audit.looking import audited_ledger
     from coordeval.flows.audit.terminal import print_audit, print_rows
+    from coordeval.flows.grounding.stored import games_meant
+    from coordeval.flows.grounding.told import audit_games
     from coordeval.flows.run.auditing import audit_study
+    from coordeval.ledger import read
 
-    with audited_ledger(study, folder, ledger) as (reader, name):
-        found = audit_study(reader, name)
+    if folder is None and ledger.is_file() and (games := games_meant(read(ledger), study)):
+        found = audit_games(read(ledger), games)
+    else:
+        with audited_ledger(study, folder, ledger) as (reader, name):
+            found = audit_study(reader, name)
     if rows is not None:
         if as_json:
             kept: list[dict[str, Any]] = [one.as_json() for one in found.findings if one.rule == rows]

@@ -44,6 +44,7 @@ def control(
     """
     from coordeval.analysis.base.arms import arms_table
     from coordeval.flows.certificate.terminal import print_between, print_control
+    from coordeval.flows.grounding.stored import games_meant
     from coordeval.flows.run.between import between
     from coordeval.flows.run.control import control as control_of
     from coordeval.flows.run.waiting import so_far, told
@@ -51,7 +52,7 @@ def control(
     from coordeval.ledger import read
 
     reader = read(ledger)
-    asked = chosen(reader, study)
+    asked = games_meant(reader, study) or chosen(reader, study)  # of games the same is held fixed
     names = arms_table(reader.study(asked).content)["arm"].to_list()
     found = {}
     with told(so_far("every stored request to be compared"), errors.print):

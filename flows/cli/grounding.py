@@ -1,5 +1,6 @@
 """`coordeval grounding`: agents that solve a task alone and fail it together: played, counted, looked at one by one."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from coordeval.flows.cli.costs import agreed_to_games, print_quoted
 from coordeval.flows.cli.ending import errors
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
+from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, whole_numbers
 from coordeval.flows.terminal import Terminal, print_result
 from coordeval.market_data.errors import CoordevalError
 
@@ -71,6 +72,7 @@ def report(
     ledger: LedgerOption = DEFAULT_LEDGER,
     out: Annotated[Path | None, typer.Option(help="The folder to write to; else one beside the ledger.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Print what every pair loses to what, too.")] = False,
+    from_: Annotated[Path | None, typer.Option("--from", help="A folder written by `coordeval export`; no ledger.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """What is got of the optimum, what is lost to what, and which repair helps: in words first, then as a page."""
@@ -79,7 +81,14 @@ def report(
     from coordeval.flows.run.waiting import so_far, told
     from coordeval.ledger import read
 
-    with told(so_far("the report to be computed"), errors.print):
+    with told(so_far("the report to be computed"), errors.print), ExitStack() as stack:
+        if from_ is not None:
+            from coordeval.flows.exports.bundle import restored
+
+            if study is not None:
+                raise CoordevalError(f"{study!r} beside --from {from_}: the folder holds one study, so name none")
+            ledger, study = stack.enter_context(restored(from_, games=True))
+            out = out or from_ / "report"
         reader = read(ledger)
         study_id = games_study(reader, study)
         if as_json:
@@ -113,23 +122,46 @@ def replay(
 @app.command()
 def games(study: StudyOption = None, ledger: LedgerOption = DEFAULT_LEDGER, as_json: JsonOption = False) -> None:
     """List a study's games: who played, what they got of the optimum, and the id by which `replay` shows one."""
+    from coordeval.flows.grounding.listing import print_games_of
     from coordeval.flows.grounding.stored import games_study
-    from coordeval.flows.study.stored import SHORT
-    from coordeval.flows.terminal import table, words
     from coordeval.ledger import read
-    from coordeval.ledger.games import games_frame
 
     reader = read(ledger)
-    frame = games_frame(reader, games_study(reader, study))
+    print_games_of(reader, games_study(reader, study), console, as_json=as_json)
+
+
+@app.command()
+def plan(
+    study: Annotated[Path, typer.Argument(help="A study file of games, which may not have run yet.")],
+    ledger: LedgerOption = DEFAULT_LEDGER,
+    difference: Annotated[float, typer.Option(help="A true difference to tell, as a share of the optimum.")] = 0.05,
+    instances: Annotated[str, typer.Option(help="Numbers of instances, separated by commas.")] = "12,48,192",
+    replicates: Annotated[str, typer.Option(help="Numbers of replicates, separated by commas.")] = "1,2,4",
+    power: Annotated[float, typer.Option(help="With which probability it is to be told.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="Of the test, shared out among the arms.")] = 0.05,
+    as_json: JsonOption = False,
+) -> None:
+    """How many instances tell pairs apart, and what they cost: from stored games, else from simulated players."""
+    from coordeval.flows.grounding.listing import print_plan
+    from coordeval.flows.grounding.power import power_of
+    from coordeval.flows.grounding.study import load_games
+    from coordeval.flows.run.waiting import so_far, told
+
+    sizes = whole_numbers("instances", instances), whole_numbers("replicates", replicates)
+    with told(so_far("the plan to be computed"), errors.print):
+        found = power_of(
+            load_games(study),
+            ledger,
+            difference=difference,
+            instances=sizes[0],
+            replicates=sizes[1],
+            power=power,
+            alpha=alpha,
+        )
     if as_json:
-        print_result(frame.to_dicts())
+        print_result(found.as_json())
         return
-    made = table("game", "arm", "instance", "tension", "replicate", "of the optimum", "status", numbers=(3, 4, 5))
-    for row in frame.iter_rows(named=True):
-        got = "" if row["efficiency"] is None else f"{row['efficiency']:.0%}"
-        ids = row["forecast_id"][:SHORT], row["arm"], row["instance_id"][:SHORT]
-        made.add_row(*map(words, [*ids, f"{row['tension']:g}", row["replicate"] + 1, got, row["status"]]))
-    console.print(made)
+    print_plan(found, console)
 
 
 @app.command()

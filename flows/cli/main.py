@@ -25,7 +25,7 @@ from coordeval.flows.cli.markets import app as markets_app
 from coordeval.flows.cli.models import models
 from coordeval.flows.cli.monitor import monitor
 from coordeval.flows.cli.notebook import notebook
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, Policy, StudyArgument
+from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, Policy, StudyArgument, whole_numbers
 from coordeval.flows.cli.prospective import commitment, forecast_open, resolve
 from coordeval.flows.cli.runs import runs
 from coordeval.flows.cli.selftest import app as selftest_app
@@ -274,8 +274,8 @@ def plan_(
     from coordeval.flows.run.waiting import so_far, told
 
     wanted = Wanted(
-        markets=_numbers("markets", markets),
-        replicates=_numbers("replicates", replicates),
+        markets=whole_numbers("markets", markets),
+        replicates=whole_numbers("replicates", replicates),
         configurations=configurations,
         delta=delta,
         budget_usd=budget,
@@ -289,13 +289,6 @@ def plan_(
         print_json(strict_json(found.as_json()))
     else:
         print_plan(found, console)
-
-
-def _numbers(option: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise CoordevalError(f"--{option} {text!r}: give whole numbers separated by commas, such as 100,200,400") from error
 
 
 @app.command()

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from coordeval.market_data.errors import CoordevalError
+
 DEFAULT_LEDGER = Path("results/coordeval.duckdb")
 
 
@@ -39,3 +41,11 @@ class Policy(StrEnum):
     available = "available"
     fallback_half = "fallback_half"
     fallback_market = "fallback_market"
+
+
+def whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    """What an option with numbers separated by commas says. Raises CoordevalError for anything else."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise CoordevalError(f"--{option} {text!r}: give whole numbers separated by commas, such as 100,200,400") from error

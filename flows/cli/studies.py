@@ -6,6 +6,7 @@ import typer
 
 from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, StudyArgument
 from coordeval.flows.terminal import Terminal, print_result, table
+from coordeval.market_data.errors import CoordevalError
 
 console = Terminal()
 
@@ -43,11 +44,19 @@ def forecasts(
     as_json: JsonOption = False,
 ) -> None:
     """The forecasts of a study with their ids: `coordeval certificate ID` shows what the agents of one could see."""
+    from coordeval.flows.grounding.stored import games_meant
     from coordeval.flows.study.stored import SHORT, chosen
     from coordeval.flows.study.stored import forecasts as forecasts_of
     from coordeval.ledger import read
 
     reader = read(ledger)
+    if games := games_meant(reader, study):
+        if market or configuration or arm or status:
+            raise CoordevalError(f"{study} is a study of games: `coordeval grounding games {study}` lists all of them")
+        from coordeval.flows.grounding.listing import print_games_of
+
+        print_games_of(reader, games, console, as_json=as_json)
+        return
     wanted = {"market": market, "configuration": configuration, "status": status, "arm": arm}
     found = forecasts_of(reader, chosen(reader, study), **wanted)
     if as_json:

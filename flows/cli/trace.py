@@ -63,11 +63,25 @@ def telemetry(
     import polars as pl
 
     from coordeval.flows.exports.bundle import write_table
+    from coordeval.flows.grounding.stored import games_meant
     from coordeval.flows.run.metrics import telemetry_of
     from coordeval.flows.study.stored import chosen
     from coordeval.flows.terminal import table, words
     from coordeval.ledger import read
 
+    if games := games_meant(read(ledger), study):
+        from coordeval.flows.grounding.listing import print_telemetry
+        from coordeval.flows.grounding.told import telemetry_of_games
+
+        rows = telemetry_of_games(read(ledger), games)
+        if target is not None:
+            write_table(rows, target)
+            console.print(f"wrote {target}: {rows.height:,} rows, one per game and round", soft_wrap=True)
+        elif as_json:
+            print_result(rows.to_dicts())
+        else:
+            print_telemetry(rows, console)
+        return
     with read(ledger).moment() as reader:
         rows = telemetry_of(reader, chosen(reader, study))
     if target is not None:

@@ -28,6 +28,7 @@ from coordeval.flows.exports.dictionary import dictionary
 from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.evaluation import version
+from coordeval.flows.study.names import GAMES
 from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Ledger, read
 from coordeval.ledger.database import connected
@@ -45,6 +46,7 @@ _BELONGS: Final = {
     "draw_id": f"draw_id IN (SELECT draw_id FROM calls WHERE forecast_id IN {_OWN_CELLS.format('forecast_id')})",
     "payer": f"payer IN {_OWN_CELLS.format('forecast_id')}",
     "pull_id": "pull_id = $study",  # rows that an import set aside
+    "instance_id": f"instance_id IN {_OWN_CELLS.format('market_id')}",  # a game's instance stands where a market does
     "market_id": f"market_id IN {_OWN_CELLS.format('market_id')}",
 }
 
@@ -79,36 +81,58 @@ def export_study(
     Raises FileError, or BundleError for a folder that holds something. Figures need a Chromium; without one there are none,
     and the answer says why.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BundleError(f"{folder} is there already and is not empty: give another folder; nothing was written")
-    rows, columns = _tables(ledger, study_id, folder / TABLES)
-    written = {f"{TABLES}/{table}.parquet": _sha256(folder / TABLES / f"{table}.parquet") for table in rows}
-    with _ledger_of(folder, list(written)) as path:  # of what was written, and of nothing else
+    begun = Begun(ledger, study_id, folder)
+    write, rows, written = begun.write, begun.rows, begun.written
+    with begun.ledger() as path:  # of what was written, and of nothing else
         found = score(path, study_id, policy=policy)
         together = _telemetry(path, study_id, found)
-
-    def write(name: str, content: bytes | str) -> None:
-        write_whole(folder / name, content)
-        written[name] = _sha256(folder / name)
-
-    write("dictionary.csv", _csv(columns))
     write("results.json", strict_json(found.results()))
     write("leaderboard.csv", csv_of(flat(found.board.table)))
     write("markets.csv", csv_of(found.every_market))
     if found.arms is not None:
         write("arms.csv", csv_of(found.arms.scores))
     write("coordination.csv", csv_of(together))
-    write("coordination.parquet", _parquet(together))
+    write("coordination.parquet", parquet(together))
     write("report.html", found.html())
     write("study.json", orjson.dumps(found.study["content"], option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
     write("versions.txt", versions())
     drawn, reason = _figures(found, folder, written) if with_figures else (0, "they were not asked for")
     write("README.md", _about(found, rows, drawn, reason))
-    manifest = {"form": FORM, "study": found.study["name"], "study_id": study_id, "policy": policy, "version": version()}
-    content = orjson.dumps(manifest | {"rows": rows, "files": written}, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-    write_whole(folder / MANIFEST, content + b"\n")  # last: a folder without it was not finished
     name = str(found.study["name"])
+    begun.end(name, policy=policy)
     return Bundle(folder=folder, study=name, study_id=study_id, rows=rows, figures=drawn, no_figures=reason)
+
+
+class Begun:
+    """An exported folder under way: the study's tables are there. Raises BundleError where the folder holds something."""
+
+    def __init__(self, ledger: Path, study_id: str, folder: Path) -> None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise BundleError(f"{folder} is there already and is not empty: give another folder; nothing was written")
+        self.folder, self.study_id = folder, study_id
+        self.rows, columns = _tables(ledger, study_id, folder / TABLES)
+        self.written = {f"{TABLES}/{table}.parquet": _sha256(folder / TABLES / f"{table}.parquet") for table in self.rows}
+        """File -> its sha256."""
+        self.write("dictionary.csv", _csv(columns))
+
+    def ledger(self) -> contextlib.AbstractContextManager[Path]:
+        """A ledger of what was written, and of nothing else."""
+        return _ledger_of(self.folder, [name for name in self.written if name.startswith(f"{TABLES}/")])
+
+    def write(self, name: str, content: bytes | str) -> None:
+        write_whole(self.folder / name, content)
+        self.keep(name)
+
+    def keep(self, name: str) -> None:
+        """Counts a file in that somebody else wrote into the folder."""
+        self.written[name] = _sha256(self.folder / name)
+
+    def end(self, name: str, **more: str) -> None:
+        """Writes the manifest, last: a folder without it was not finished."""
+        manifest = {"form": FORM, "study": name, "study_id": self.study_id, "version": version(), **more}
+        whole = manifest | {"rows": self.rows, "files": self.written}
+        content = orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        write_whole(self.folder / MANIFEST, content + b"\n")
 
 
 def _telemetry(path: Path, study_id: str, found: Report) -> pl.DataFrame:
@@ -138,7 +162,7 @@ def write_table(table: pl.DataFrame, file: Path) -> None:
     elif file.suffix.lower() == ".json":
         write_whole(file, strict_json(table.to_dicts()))
     else:
-        write_whole(file, _parquet(table))
+        write_whole(file, parquet(table))
 
 
 def _check_ending(file: Path, what: str) -> None:
@@ -147,10 +171,11 @@ def _check_ending(file: Path, what: str) -> None:
 
 
 @contextlib.contextmanager
-def restored(folder: Path) -> Iterator[tuple[Path, str]]:
-    """A ledger, for as long as it is held, that is made of an exported study alone; and the study's id.
+def restored(folder: Path, *, games: bool = False) -> Iterator[tuple[Path, str]]:
+    """A ledger, for as long as it is held, that is made of an exported study alone, of games or of forecasts; and its id.
 
-    Raises BundleError where the folder is none, was written by a later version, or a table is not what was written.
+    Raises BundleError where the folder is none, holds the other kind, was written by a later version, or a table is not what
+    was written.
     """
     try:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
@@ -160,6 +185,11 @@ def restored(folder: Path) -> Iterator[tuple[Path, str]]:
             f"{folder} holds no exported study: its {MANIFEST} is not there or cannot be read; "
             f"`coordeval export STUDY {folder}` writes one"
         ) from error
+    if games is not (manifest.get("kind") == GAMES):
+        other = "coordeval report" if games else "coordeval grounding report"
+        raise BundleError(
+            f"{folder} holds a study of {'forecasts' if games else 'games'}: `{other} --from {folder}` reads it"
+        )
     if form != FORM:
         raise BundleError(f"{folder} has the form {form!r}, this coordeval reads {FORM!r}: use the version that wrote it")
     tables = [name for name in files if name.startswith(f"{TABLES}/")]
@@ -262,7 +292,7 @@ def _about(found: Report, rows: dict[str, int], drawn: int, reason: str) -> str:
     return "\n\n".join(said) + "\n"
 
 
-def _parquet(table: pl.DataFrame) -> bytes:
+def parquet(table: pl.DataFrame) -> bytes:
     sink = io.BytesIO()
     table.write_parquet(sink)
     return sink.getvalue()

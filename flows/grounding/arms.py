@@ -39,9 +39,9 @@ class Arm(Configuration):
         return Repair()
 
 
-def _alone(role: str, decides: str) -> Elements:
+def _alone(decides: str) -> Elements:
     return Elements(
-        endpoints=(Endpoint(role, "submission"),),
+        endpoints=(Endpoint("submission", "submission"),),
         topology=(),
         authority=decides,
         synchronisation="round by round",
@@ -57,8 +57,16 @@ class Pair(Arm):
     name: ClassVar[str] = "pair"
     seat: ClassVar[Seats] = "pair"
     elements: ClassVar[Elements] = Elements(
-        endpoints=(Endpoint("player", "submission"),),
-        topology=(("player", "player"),),
+        endpoints=(
+            Endpoint("talk", "message"),
+            Endpoint("restating", "message"),
+            Endpoint("mediation", "message"),
+            Endpoint("submission", "submission"),
+        ),
+        topology=(
+            *((speaker, listener) for speaker in ("talk", "submission") for listener in ("talk", "restating", "mediation")),
+            *((speaker, "submission") for speaker in ("talk", "restating", "mediation", "submission")),
+        ),
         authority="each player over its own submission",
         synchronisation="turn by turn while they talk; submissions are made alone and locked",
         aggregation="joint reward of both submissions over the joint optimum, mean over rounds; overdrawn, nothing for both",
@@ -92,7 +100,7 @@ class Solo(Arm):
 
     name: ClassVar[str] = "solo"
     seat: ClassVar[Seats] = "solo"
-    elements: ClassVar[Elements] = _alone("player", "each agent over its own part; the other's is the optimum's")
+    elements: ClassVar[Elements] = _alone("each agent over its own part; the other's is the optimum's")
 
 
 class Oracle(Arm):
@@ -100,7 +108,7 @@ class Oracle(Arm):
 
     name: ClassVar[str] = "oracle"
     seat: ClassVar[Seats] = "oracle"
-    elements: ClassVar[Elements] = _alone("oracle", "one agent over both submissions")
+    elements: ClassVar[Elements] = _alone("one agent over both submissions")
 
 
 def _computed(how: str) -> Elements:

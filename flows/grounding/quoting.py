@@ -1,6 +1,5 @@
 """What a study of games should cost: the calls of games that simulated players play, at the model's own prices."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +13,14 @@ from coordeval.flows.costs.quote import Quote, quoted
 from coordeval.flows.costs.rehearsal import Rehearsed, made_among
 from coordeval.flows.costs.sample import Sample, calls_of
 from coordeval.flows.grounding.arms import Oracle
-from coordeval.flows.grounding.planning import cells_of, plan
-from coordeval.flows.grounding.study import InstancesSection, LoadedGames
-from coordeval.flows.run.window import run_chunks
+from coordeval.flows.grounding.planning import cells_of
+from coordeval.flows.grounding.simulating import played_by_simulated
+from coordeval.flows.grounding.study import LoadedGames
 from coordeval.flows.study.evaluation import Evaluation, data_directory
-from coordeval.flows.study.sections import BudgetSection, PluginModelSection
 from coordeval.ledger import Ledger, read
 
 INSTANCES: Final = 6
 """Instances that simulated players play for a quote: more tell little, and it should take seconds."""
-PLAYERS: Final = "players"
-"""The provider of simulated players."""
 
 
 def quoted_games(loaded: LoadedGames, ledger: Path) -> Quote:
@@ -59,23 +55,8 @@ def longest_chain(calls: pl.DataFrame, one_by_one: Sequence[str] = ()) -> int:
 
 
 def _simulated(loaded: LoadedGames, path: Path) -> Sample:
-    section = loaded.study.markets
-    assert isinstance(section, InstancesSection)
-    few = min(section.count, INSTANCES)
-    study = loaded.study.model_copy(
-        update={
-            "model": PluginModelSection(provider=PLAYERS, max_tokens=loaded.study.model.max_tokens),
-            "markets": section.model_copy(update={"count": few}),
-            "budget_usd": None,
-            "budget": BudgetSection(),
-            "run": loaded.study.run.model_copy(update={"batch": False}),
-        }
-    )
-    simulated = LoadedGames(study, loaded.directory)
-    with Ledger.open(path, purpose="a rehearsal") as ledger:
-        model = simulated.provider.model(simulated.study.model, Around())
-        evaluation = Evaluation.start(simulated, path, ledger, model)
-        asyncio.run(run_chunks(evaluation, plan(evaluation, simulated).chunks))
+    simulated = played_by_simulated(loaded, INSTANCES, path)
     calls, requests = calls_of(read(path), simulated.id)
+    few = len(simulated.instances)
     source = f"simulated players on {few} of the study's instances"
     return Sample(calls=calls, markets=few, kind="simulated", source=source, requests=requests)

@@ -1,4 +1,4 @@
-"""The last look, a replay: every forecast is made again from its stored replies, and must send byte-identical requests.
+"""The last look, a replay: every forecast and game is made again from its stored replies, and must send the same bytes.
 
 The configuration runs as it ran, on a view that is built again through the gate, with a model that hands out what is stored.
 Nothing is asked of anybody and nothing is stored. What another version of the code made is not replayed; it is said why.
@@ -16,10 +16,12 @@ from coordeval.agents.messages import ModelError, Reply, Request, Slot, canonica
 from coordeval.configurations import Configuration, Registry
 from coordeval.flows.certificate.restored import documents_of, settings_from, view_of
 from coordeval.flows.certificate.stored import object_of
+from coordeval.flows.grounding.again import StoredGames, game_cell
 from coordeval.flows.run.cell import run_cell
 from coordeval.flows.study.evaluation import Cell
 from coordeval.flows.verify.found import Fault, Part
 from coordeval.flows.verify.hashes import draw_ids
+from coordeval.grounding.registry import Repairs
 from coordeval.ledger import CellRows, Reader
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.gate import MarketView
@@ -97,15 +99,16 @@ class _Nobody:
 class Replay:
     """Makes stored forecasts again. `registry`: the configurations that there are here, a study's own plugins among them."""
 
-    def __init__(self, reader: Reader, registry: Registry) -> None:
+    def __init__(self, reader: Reader, registry: Registry, repairs: Repairs) -> None:
         self._reader, self._registry = reader, registry
+        self._games = StoredGames(reader, repairs)
         self._made: dict[bytes, Configuration | str] = {}
         self._settings: dict[bytes, Settings | str] = {}
 
     async def look(self, study_id: str | None, batch: int = 200) -> Part:
         """Every forecast of a study, or of the ledger, `batch` at a time."""
         part = Part(
-            name="replay", rule="made again from its stored replies, a forecast sends the same bytes and is the same"
+            name="replay", rule="made again from its stored replies, a forecast or game sends the same bytes and is the same"
         )
         start = 0
         while (found := self._reader.query(f"{_CELLS} LIMIT {batch} OFFSET {start}", {"study": study_id})).height:
@@ -122,9 +125,10 @@ class Replay:
                 part.looked += 1
                 if wrong:
                     cell = row["cell"]
-                    where = f"{cell['configuration']}, market {row['market_id']}, replicate {row['replicate'] + 1}"
+                    kind, of = ("game", "instance") if stored.is_game(row["forecast_id"]) else ("forecast", "market")
+                    where = f"{cell['configuration']}, {of} {row['market_id']}, replicate {row['replicate'] + 1}"
                     more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-                    named = f"forecast {row['forecast_id'][:12]} ({where})"
+                    named = f"{kind} {row['forecast_id'][:12]} ({where})"
                     part.add([Fault(where=named, says=f"{wrong[0]}{more}", at=row["created_at"])])
         return part.finished()
 
@@ -133,21 +137,17 @@ class Replay:
         identity = object_of(row["cell"]["identity"])
         if "settings" not in identity:
             raise NotAgain("published or imported: this project made no request for it")
-        if "game" in identity:
-            raise NotAgain("a game: it is played again by its study's run, not here")
         forecast_id, label = row["forecast_id"], row["cell"]["configuration"]
-        configuration, settings = self._configuration(identity), self._settings_of(identity)
         model = _Stored(identity["model"], stored.calls(forecast_id), stored.failures(forecast_id), row["retryable"], label)
-        cell = Cell(
-            self._view(identity, views),
-            label,
-            configuration,
-            configuration.roles(),
-            settings,
-            row["replicate"],
-            forecast_id,
-            identity,
-        )
+        if "game" in identity:
+            made_of = self._games.made_of(identity)
+            if isinstance(made_of, str):
+                raise NotAgain(made_of)
+            cell = game_cell(made_of, label, row["replicate"], forecast_id, identity)
+        else:
+            configuration, settings = self._configuration(identity), self._settings_of(identity)
+            view, roles = self._view(identity, views), configuration.roles()
+            cell = Cell(view, label, configuration, roles, settings, row["replicate"], forecast_id, identity)
         try:
             made = await run_cell(_Nobody(row["run_id"], row["simulated"], row["created_at"]), cell, model)
         except CoordevalError as error:
@@ -216,9 +216,13 @@ class _Rows:
         self._estimates = _grouped(reader, "estimates", "forecast_id, ask", given)
         self._tools = _grouped(reader, "tool_calls", "forecast_id, ask, turn, position", given)
         self._messages = _grouped(reader, "messages", "ALL", given)
+        self._games = {table: _grouped(reader, table, "ALL", given) for table in _OF_GAMES}
 
     def calls(self, forecast_id: str) -> Mapping[tuple[int, int], Sequence[Mapping[str, Any]]]:
         return self._calls.get(forecast_id, {})
+
+    def is_game(self, forecast_id: str) -> bool:
+        return forecast_id in self._games["games"]
 
     def failures(self, forecast_id: str) -> dict[int, str]:
         rows = self._estimates.get(forecast_id, [])
@@ -231,7 +235,8 @@ class _Rows:
             if row[name] != made.forecast[name]:
                 yield f"{name} is {made.forecast[name]!r} this time, and {row[name]!r} is stored"
         pairs = (("estimates", self._estimates, made.estimates), ("tool_calls", self._tools, made.tool_calls))
-        for name, mine, theirs in (*pairs, ("messages", self._messages, made.messages)):
+        of_games = ((table, self._games[table], getattr(made, table)) for table in _OF_GAMES)
+        for name, mine, theirs in (*pairs, ("messages", self._messages, made.messages), *of_games):
             own, new = mine.get(row["forecast_id"], []), [dict(one) for one in theirs]
             order = sorted(new, key=lambda one: [str(one.get(key)) for key in ("forecast_id", *_ORDER)])
             held = sorted(own, key=lambda one: [str(one.get(key)) for key in ("forecast_id", *_ORDER)])
@@ -240,11 +245,16 @@ class _Rows:
                 continue
             for new_one, old in zip(order, held, strict=True):
                 if parts := [key for key in new_one if new_one[key] != old[key]]:
+                    if name in _OF_GAMES:
+                        which = f" of round {old['round'] + 1}" if "round" in old else ""
+                        yield f"{name}{which}: {', '.join(parts)} differ"
+                        break
                     yield f"{name} of ask {old.get('ask', old.get('to_ask'))}: {', '.join(parts)} differ"
                     break
 
 
-_ORDER = ("ask", "from_ask", "to_ask", "turn", "position", "statistic")
+_OF_GAMES = ("games", "game_rounds", "moves", "mishaps")
+_ORDER = ("ask", "from_ask", "to_ask", "turn", "position", "statistic", "round", "player", "name")
 
 
 def _grouped(reader: Reader, table: str, order: str, given: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -4,10 +4,14 @@ from pathlib import Path
 
 from coordeval.configurations import Registry
 from coordeval.configurations import load as installed
+from coordeval.flows.grounding.stored import games_meant, of_games
+from coordeval.flows.grounding.study import load_games
 from coordeval.flows.run import guard
 from coordeval.flows.study.stored import chosen
 from coordeval.flows.verify import again, files, hashes, rows
 from coordeval.flows.verify.found import Fault, Part, Verified
+from coordeval.grounding.registry import Repairs
+from coordeval.grounding.registry import load as installed_repairs
 from coordeval.ledger import LedgerDamaged, Reader
 
 
@@ -21,12 +25,12 @@ def verify(reader: Reader, study: str | None = None) -> Verified:
     if any(part.name == "bytes" and part.wrong for part in parts):  # what cannot be read cannot be held against anything
         return Verified(ledger=str(reader.path), study=study, simulated=False, parts=tuple(parts))
     with reader.moment() as held:
-        study_id = None if study is None else chosen(held, study, games=True)
+        study_id = None if study is None else games_meant(held, study) or chosen(held, study)
         of = None if study_id is None else held.study(study_id)
         try:
             parts += rows.look(held, study_id)
             parts += hashes.look(held, study_id)
-            parts.append(guard.run(again.Replay(held, _registry(study)).look(study_id)))
+            parts.append(guard.run(again.Replay(held, *_registries(study)).look(study_id)))
         except LedgerDamaged as error:  # its checksums hold, and yet
             parts[0].wrong += 1
             parts[0].faults.append(Fault(where=str(reader.path), says=str(error)))
@@ -36,9 +40,12 @@ def verify(reader: Reader, study: str | None = None) -> Verified:
     return Verified(ledger=str(reader.path), study=name, simulated=simulated, parts=tuple(parts))
 
 
-def _registry(study: str | None) -> Registry:
-    if study is not None and (study.endswith(".toml") or Path(study).is_file()):
-        from coordeval.flows.study.study import load_study
+def _registries(study: str | None) -> tuple[Registry, Repairs]:
+    """Configurations and repairs: those installed, or those of a study file, its own plugins among them."""
+    if study is None or not (study.endswith(".toml") or Path(study).is_file()):
+        return installed(), installed_repairs()
+    if of_games(Path(study)):
+        return installed(), load_games(Path(study)).repairs
+    from coordeval.flows.study.study import load_study
 
-        return load_study(Path(study)).registry
-    return installed()
+    return load_study(Path(study)).registry, installed_repairs()

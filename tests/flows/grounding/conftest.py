@@ -41,7 +41,7 @@ class Simple:
         }[form]
         block = {"type": "tool_use", "id": "toolu_1", "name": f"submit_{form}", "input": content}
         usage = Usage(input_tokens=len(text) // 4, output_tokens=20)
-        return Reply(content=[block], stop_reason="tool_use", model="simple", usage=usage, micro_usd=5, seconds=0.1)
+        return Reply(content=[block], stop_reason="tool_use", model=request.model, usage=usage, micro_usd=5, seconds=0.1)
 
 
 class Provider:

@@ -1,8 +1,10 @@
 """A run of games: every cell is a game, what is stored is what was played, nothing is asked twice, faults are named."""
 
 import duckdb
+import orjson
 import pytest
 
+from coordeval.flows.grounding.again import StoredGames
 from coordeval.flows.grounding.planning import cells_of
 from coordeval.flows.grounding.study import load_games
 from coordeval.flows.study.evaluation import Evaluation
@@ -78,11 +80,52 @@ def test_a_ledger_of_games_is_held_against_what_it_says_of_itself(small, tmp_pat
     for name in (None, loaded.study.name):
         found = verify(read(path), name)
         assert [part.name for part in found.parts if part.wrong] == []
+        assert found.parts[-1].looked == len(loaded.configurations) * 3 * 2  # each was played again from its replies
+        assert not found.parts[-1].not_looked
     copy = tmp_path / "copy.duckdb"
     copy.write_bytes(path.read_bytes())
     with duckdb.connect(str(copy)) as con:
         con.execute("DELETE FROM instances WHERE instance_id = (SELECT min(instance_id) FROM instances)")
-    assert {part.name for part in verify(read(copy), None).parts if part.wrong} >= {"keys"}
+    broken = verify(read(copy), None).parts
+    assert {part.name for part in broken if part.wrong} >= {"keys"}
+    assert broken[-1].not_looked["the instance is not stored"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("UPDATE moves SET text = text || '!' WHERE position = 0 AND round = 2", "moves of round 3: text"),
+        ("UPDATE games SET asks = asks + 1 WHERE label = 'solo'", "games: asks"),
+        ("DELETE FROM mishaps WHERE name = 'endless talk'", "mishaps this time"),
+        ("UPDATE draws SET request = replace(request, 'You are player 1', 'You are player 2')", "the request differs in"),
+    ],
+)
+def test_a_game_that_is_not_what_its_replies_make_of_it_is_found(small, tmp_path, change, says):
+    _, path = small
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(path.read_bytes())
+    with duckdb.connect(str(copy)) as con:
+        con.execute(change)
+    faults = verify(read(copy), None).parts[-1].faults
+    assert any(fault.where.startswith("game ") and says in fault.says for fault in faults), faults[:3]
+
+
+def test_games_by_other_rules_or_of_a_repair_that_is_not_here_are_not_replayed_and_it_is_said_why(small):
+    loaded, path = small
+    games = StoredGames(read(path), loaded.repairs)
+    cell = read(path).query("SELECT identity FROM cells WHERE configuration = 'record' LIMIT 1").item()
+    identity = orjson.loads(cell)
+    assert not isinstance(games.made_of(identity), str)
+    told = identity["configuration"]
+    for changed, why in (
+        ({**identity, "game": "0"}, "another version's rules"),
+        ({**identity, "configuration": {**told, "repair": {**told["repair"], "name": "gone"}}}, "is not here"),
+        ({**identity, "configuration": {**told, "repair": {**told["repair"], "code": "0"}}}, "has changed since"),
+        ({**identity, "settings": {**identity["settings"], "scaffold": "0"}}, "another version of the scaffold"),
+    ):
+        said = games.made_of(changed)
+        assert isinstance(said, str)
+        assert why.split()[-1] in said
 
 
 def test_a_game_is_identified_by_all_that_could_change_it(small, tmp_path):
