@@ -23,6 +23,7 @@ from coordeval.analysis.figures import style
 from coordeval.analysis.figures.style import Look, Picture
 from coordeval.analysis.report.arms import Arms
 from coordeval.analysis.report.drawing import draw
+from coordeval.analysis.report.later import Later
 from coordeval.analysis.report.markets_shown import every_market, market_facts, market_means, shown
 from coordeval.analysis.report.rendering import rendered
 from coordeval.analysis.report.results import results, strict_json
@@ -71,9 +72,8 @@ class Report:
     """The opening, what kind of study this is, all answers and the closing: every sentence once."""
     uncontrolled: str | None
     """That something beside coordination differed, and what; None where nothing is known to."""
-    pictures: tuple[Picture, ...]
-    reliability: tuple[Picture, ...]
-    """One small panel per configuration and one of the market price."""
+    drawn: Later[tuple[tuple[Picture, ...], tuple[Picture, ...]]]
+    """`pictures` and `reliability`: half of the time that a small report takes, and many who ask for one look at none."""
     look: Mapping[str, Look]
     failures: list[dict[str, Any]]
     """configuration, reason, forecasts; most frequent first."""
@@ -94,6 +94,15 @@ class Report:
     """All arms beside it; None where the study has one."""
     arm_pictures: tuple[Picture, ...] = ()
     """One small panel for each arm, and the parts of the variance."""
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return self.drawn.value[0]
+
+    @property
+    def reliability(self) -> tuple[Picture, ...]:
+        """One small panel per configuration and one of the market price."""
+        return self.drawn.value[1]
 
     @property
     def questions(self) -> dict[str, str]:
@@ -241,7 +250,7 @@ def build_report(
     pending = every.filter(status="pending").height
     control = record.control
     uncontrolled = uncontrolled_by(control) if control is not None and control.held is False else None
-    pictures, panels = draw(frame, board, kept, found, look, simulated) if board.n_markets else ((), ())
+    drawn = Later(lambda: draw(frame, board, kept, found, look, simulated) if board.n_markets else ((), ()))
     verdicts = judge(found, pending=pending)
     costs = _costs(made)
     stands = standing(
@@ -277,8 +286,7 @@ def build_report(
         closing=tuple(missing(board, pending)),
         headline=headline(stands, verdicts, board, said),
         uncontrolled=uncontrolled,
-        pictures=pictures,
-        reliability=panels,
+        drawn=drawn,
         look=look,
         failures=_failures(every),
         missing=style.failures(frame),

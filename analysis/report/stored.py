@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from coordeval.analysis.base.checks import AnalysisError
+from coordeval.analysis.report.later import Later
 
 _HOME = "coordeval.analysis."
 _PLAIN = (NoneType, bool, int, float, str)
@@ -89,6 +90,8 @@ def _tree(value: Any, parts: dict[str, bytes]) -> Any:  # noqa: PLR0911  one kin
         return [_tree(item, parts) for item in value]
     if kind is tuple:
         return {"tuple": [_tree(item, parts) for item in value]}
+    if kind is Later:
+        return {"later": _tree(value.value, parts)}
     if isinstance(value, Mapping):
         return {"dict": [[_tree(key, parts), _tree(item, parts)] for key, item in value.items()]}
     if kind in (datetime, date):
@@ -132,6 +135,9 @@ def _value(tree: Any, archive: zipfile.ZipFile) -> Any:  # noqa: PLR0911, PLR091
             return tuple(_value(item, archive) for item in content)
         case "dict":
             return {_value(key, archive): _value(item, archive) for key, item in content}
+        case "later":
+            made = _value(content, archive)
+            return Later(lambda: made)
         case "datetime":
             return datetime.fromisoformat(content)
         case "date":

@@ -13,6 +13,7 @@ import pytest
 
 from coordeval.analysis import AnalysisError, Interval, decompose
 from coordeval.analysis.report import stored
+from coordeval.analysis.report.later import Later
 
 VALUES = {
     "plain": [None, True, 0, -1, 10**30, 0.1, -0.0, 5e-324, float("inf"), "naïve ✓\ud800"],
@@ -28,6 +29,13 @@ VALUES = {
 def test_what_is_read_is_what_was_stored(value):
     assert repr(stored.loads(stored.dumps(value))) == repr(value)
     assert stored.dumps(value) == stored.dumps(stored.loads(stored.dumps(value)))
+
+
+def test_what_would_be_made_when_it_is_asked_for_is_stored_as_made():
+    asked = []
+    found = stored.loads(stored.dumps(Later(lambda: asked.append(1) or (1, "two"))))
+    assert found.value == (1, "two")
+    assert asked == [1]
 
 
 def test_not_a_number_arrays_and_frames_come_back_to_the_last_bit():
