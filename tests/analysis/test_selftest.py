@@ -53,6 +53,7 @@ def test_true_values_of_every_measure_are_those_of_a_large_world(large):
         assert row["estimate"] == pytest.approx(value, abs=4 * row["sd"] + 5e-5), row
 
 
+@pytest.mark.proof
 def test_true_values_of_tracking_and_of_plain_sampling_are_those_of_a_large_world(large):
     regime, world, scored = large
     for row in tracking(scored, n=100).table.iter_rows(named=True):
@@ -66,6 +67,7 @@ def test_true_values_of_tracking_and_of_plain_sampling_are_those_of_a_large_worl
 
 
 @pytest.mark.parametrize("regime", first_of(MILD))
+@pytest.mark.proof
 def test_true_variance_components_are_those_of_a_large_world(regime):
     rng = np.random.default_rng(12)
     scored = as_scored(frame(draw(100_000, regime=regime, forecasters=TRIO, rng=rng), TRIO, rng=rng))
@@ -148,6 +150,7 @@ def coarse(monkeypatch):
         made.cache_clear()
 
 
+@pytest.mark.proof
 def test_the_result_depends_on_the_seed_and_not_on_the_number_of_processes():
     plan = {"calibrated": {60: 3}, "looks": {60: 2}}
     here, elsewhere = (selftest(plan, resamples=100, cores=cores) for cores in (1, 2))
@@ -288,6 +291,7 @@ def test_an_interval_allows_for_the_outcome_that_has_not_been_seen():
     assert held >= 55  # the plain one: 44
 
 
+@pytest.mark.proof
 def test_the_command_runs_writes_and_says_what_it_did(tmp_path, coarse, monkeypatch):
     monkeypatch.setattr("coordeval.analysis.selftest.QUICK", SMALL)
     out, docs, stored = (tmp_path / name for name in ("all.json", "page.md", "coverage.json"))

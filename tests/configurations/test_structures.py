@@ -4,7 +4,7 @@ from math import exp, log
 from statistics import fmean
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import trim_mean
 
@@ -50,12 +50,14 @@ async def test_the_forecast_that_follows_from_the_estimates(name, parameters, ro
     assert len(panel.asks) == asks, why
 
 
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.sampled_from([0.0, 0.1, 0.2, 0.3, 0.45]))
 async def test_the_trimmed_mean_is_scipys(estimates, trim):
     probability, _ = await run(made("probability_pool", agents=len(estimates), pool="trimmed", trim=trim), Rounds(estimates))
     assert probability == pytest.approx(trim_mean(estimates, trim), abs=1e-12)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.01, 0.99), min_size=1, max_size=9), st.floats(1, 3))
 async def test_pooled_log_odds_are_the_factor_times_their_mean(estimates, factor):
     given = {"agents": len(estimates), "pool": "extremised", "factor": factor}

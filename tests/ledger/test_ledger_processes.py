@@ -66,6 +66,7 @@ def test_what_is_read_of_one_moment_fits_together_while_a_run_writes_on(path):
     assert all(writer.kill().values())
 
 
+@pytest.mark.proof
 def test_readers_beside_a_writer_never_fail_and_see_whole_groups(path):
     writer = Writer(path, "w")
     readers = [start("child_reader.py", path, "20") for _ in range(2)]

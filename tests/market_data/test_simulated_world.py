@@ -93,6 +93,7 @@ def test_the_price_has_real_but_imperfect_skill(large):
 
 
 @pytest.mark.parametrize("parameter", ["latent_correlation", "outcome_correlation"])
+@pytest.mark.proof
 def test_markets_of_one_event_are_as_alike_as_stated(parameter):
     related, unrelated = SimulatedWorld(count=2000), SimulatedWorld(count=2000, **{parameter: 0.0})
 

@@ -28,6 +28,7 @@ def test_what_a_terminal_could_obey_is_replaced(hostile: str, harmless: str):
     assert json.loads(json_shown(json.dumps(hostile, ensure_ascii=False))) == hostile
 
 
+@pytest.mark.proof
 def test_every_character_that_is_left_is_printable_or_ends_a_line():
     for code in range(0x110000):
         left = shown(chr(code))

@@ -1,5 +1,7 @@
 """The diagnosis names the planted first cause, not its consequence, and accuses nobody without proof."""
 
+from dataclasses import replace
+
 import pytest
 
 from coordeval.analysis.audit import diagnose, evidence
@@ -9,6 +11,7 @@ from coordeval.analysis.selftest.audit_plants import PLANTS, planted
 from coordeval.analysis.selftest.audit_world import DEBATE, ELEMENTS, world
 from coordeval.analysis.selftest.audits import QUICK, audits
 from coordeval.analysis.selftest.audits_writing import into, measured
+from tests.thinned import first_of
 
 RULES = load().made()
 
@@ -39,9 +42,11 @@ def test_an_unknown_forecast_is_an_error():
         diagnose(evidence(world(12)), "nobody", RULES)
 
 
-@pytest.fixture(scope="module")
-def quick():
-    return audits(QUICK, RULES)
+@pytest.fixture(
+    scope="module", params=first_of([replace(QUICK, clean=4, planted=1, caused=1), QUICK], ids=["few studies", "as --quick"])
+)
+def quick(request):
+    return audits(request.param, RULES)
 
 
 def test_no_rule_cries_wolf_and_four_fifths_of_the_first_causes_are_named(quick):

@@ -125,6 +125,7 @@ def test_the_cost_to_match_a_target():
     assert cost == pytest.approx(0.01 * curve.forecasts_for(between))
 
 
+@pytest.mark.proof
 def test_plain_sampling_by_another_name_earns_no_premium():
     """The mean of four draws of the same agent at four times the price, in 200 worlds: 95% ± 5 points hold 0."""
     hits, premiums = [], []

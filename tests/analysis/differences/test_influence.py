@@ -55,7 +55,7 @@ def test_the_headline_and_the_pair_are_restated_without_the_same_market_and_that
     assert "Without market m01" in found.headline
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=10))
 def test_leaving_a_market_out_is_what_the_comparison_without_it_says(errors):
     frame = duel(*errors)

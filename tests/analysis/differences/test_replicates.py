@@ -33,6 +33,7 @@ def test_the_floor_is_of_the_variance_within_markets_and_one_that_answers_alike_
     assert (between.noise_low, between.noise_high) == (None, None)  # of one event
 
 
+@pytest.mark.proof
 def test_two_replicates_of_a_hundred_markets_tell_the_floor_within_a_third_and_its_interval_holds_it():
     """The mean of |Δ| of the same two replicates has a 5 to 95% range of a factor of 8."""
     rng = np.random.default_rng(4)

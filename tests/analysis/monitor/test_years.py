@@ -18,6 +18,7 @@ def quick() -> YearsTest:
     return years_test(Years(steady=1, other=1, changed=1), seed=3)
 
 
+@pytest.mark.proof
 def test_twenty_percent_of_every_signal_is_found_within_the_year_and_a_steady_year_is_silent(quick):
     assert list(quick.failures) == []
     assert [delay.found for delay in quick.delays] == [1] * len(SIGNALS)

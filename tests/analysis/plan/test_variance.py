@@ -70,6 +70,7 @@ def test_half_the_variance_of_a_difference_is_the_mean_over_pairs():
     assert variance(as_scored(e), n=50).difference == pytest.approx(np.mean(pairs) / 2)
 
 
+@pytest.mark.proof
 def test_the_true_components_are_inside_their_intervals():
     """150 worlds of 120 markets; the components of truly varying things are covered 95% ± 5 points of the time."""
     truth = (0.003, 0.0004, 0.0008, 0.0012)

@@ -66,6 +66,7 @@ def test_the_blend_finds_the_weight_that_the_outcomes_were_drawn_with(signal):
         assert found["blend_gain"]["low"] > 0
 
 
+@pytest.mark.proof
 def test_the_interval_of_the_blend_weight_covers_it():
     """120 worlds of 200 markets: 95% ± 5 points."""
     hits = []

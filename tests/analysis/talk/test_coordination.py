@@ -127,6 +127,7 @@ def simulated(request, tmp_path_factory):
     return request.param, *(world(folder, show_price=show, **request.param) for show in (True, False))
 
 
+@pytest.mark.proof
 def test_herding_and_conformity_of_the_simulator_are_recovered_within_their_intervals(simulated):
     told, made, _ = simulated
     herding = told["herding"]
@@ -139,6 +140,7 @@ def test_herding_and_conformity_of_the_simulator_are_recovered_within_their_inte
             assert agent["estimate"] == pytest.approx(true / 2, abs=0.08), "three agents follow two peers alike"
 
 
+@pytest.mark.proof
 def test_anchoring_of_the_simulator_is_recovered_from_a_pair_of_studies(simulated):
     told, shown, hidden = simulated
     weight = told["anchoring"]

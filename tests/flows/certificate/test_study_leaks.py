@@ -45,6 +45,7 @@ def test_its_label_is_kept(study_file):
         load_study(study_file(('"single_agent"', '{ name = "single_agent", label = "memorisation_probe" }')))
 
 
+@pytest.mark.proof
 def test_on_the_published_study_a_third_to_two_fifths_of_the_forecasts_repeat_the_price(published, tmp_path):
     path = tmp_path / "l.duckdb"
     import_dataset(NAME, published, path)

@@ -24,6 +24,7 @@ from coordeval.flows.study.study import load_study
 from coordeval.ledger import read
 from coordeval.market_data.standin.announced import announced
 from tests.flows.cli.conftest import run
+from tests.thinned import first_of
 
 CONFIGURATIONS = ["single_agent", "independent_ensemble", "peer_critique_debate", "market_price"]
 PAID = 'provider = "anthropic"\nid = "claude-opus-4-6"'
@@ -304,7 +305,7 @@ class Announced(StandIn):
         return announced(super().app)
 
 
-@pytest.mark.parametrize("batch", [(), ("--batch",)], ids=["live", "in batches"])
+@pytest.mark.parametrize("batch", first_of([[], ["--batch"]], ids=["live", "in batches"]))
 def test_what_a_stand_in_answers_is_never_said_to_be_paid(tmp_path, coordeval, monkeypatch, batch):
     path = tmp_path / "l.duckdb"
     server = Announced(Faults(batch_seconds=0.0), sampled=False)

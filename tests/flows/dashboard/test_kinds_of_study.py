@@ -104,7 +104,7 @@ def whole(tmp_path_factory) -> Path:
     return folder / "l.duckdb"
 
 
-@pytest.fixture(params=first_of(KINDS, 3, ids=lambda kind: kind.name))
+@pytest.fixture(params=first_of(KINDS, 2, ids=lambda kind: kind.name))
 def kind(request, whole, tmp_path):
     shutil.copy(whole, tmp_path / "l.duckdb")
     with duckdb.connect(tmp_path / "l.duckdb") as con:

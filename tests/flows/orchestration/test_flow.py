@@ -243,6 +243,7 @@ class Killing(Terminal):
 
 
 @pytest.mark.prefect
+@pytest.mark.proof
 def test_a_run_whose_prefect_server_is_killed_goes_on_stores_everything_and_says_so(
     study_file, tmp_path: Path, prefect_server, prefect, capfd
 ):

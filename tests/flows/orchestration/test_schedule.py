@@ -190,6 +190,7 @@ def test_a_schedule_that_fires_does_the_day_and_a_wake_up_too_many_returns_at_on
     assert len(history(read(ledger))) == 1
 
 
+@pytest.mark.proof
 def test_an_alarm_of_the_monitor_sets_off_its_automation_and_no_other(server, ran):
     from coordeval.flows.orchestration.deployments import put_alarms
     from coordeval.flows.orchestration.scheduled import _alarm
@@ -286,6 +287,7 @@ def test_deploy_makes_each_job_once_on_a_work_pool_that_exists_and_names_those_t
     assert queue["concurrency_limit"] == 1, "a ledger has one writer"
 
 
+@pytest.mark.proof
 def test_a_pool_stores_what_one_process_does_whoever_dies_on_the_way(server, study_file, tmp_path, monkeypatch):
     monkeypatch.setattr(pooling, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(pooling, "CLAIMED_SECONDS", 0.5)

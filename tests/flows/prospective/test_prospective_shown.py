@@ -188,6 +188,7 @@ def test_the_monitor_scores_only_what_was_committed_to_before_the_outcome(month,
     assert cells.load(read(ledger), study)["outcome"].is_not_null().sum() == 2 * len(scored()), "and the market's own price"
 
 
+@pytest.mark.proof
 def test_days_one_after_the_other_lose_and_double_nothing(tmp_path):
     found = year(tmp_path, days=10, missed=(4,))
     assert found.problems == ()

@@ -107,6 +107,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.proof
 def test_any_row_that_changed_is_computed_anew(ledger, counts):
     score(ledger)
     for number, (change, sql) in enumerate(CHANGES.items(), 1):

@@ -166,7 +166,7 @@ def whole(tmp_path_factory) -> Path:
 
 
 STOPS = [
-    pytest.param(signal.SIGKILL, 3, id="kill -9"),
+    pytest.param(signal.SIGKILL, 2, id="kill -9"),
     pytest.param(signal.SIGINT, 1, id="Ctrl-C", marks=pytest.mark.proof),  # as in test_stopping
     pytest.param(signal.SIGTERM, 1, id="SIGTERM", marks=pytest.mark.proof),
 ]

@@ -39,6 +39,7 @@ def test_all_were_given_the_same_but_for_what_is_declared(reader):
     assert (found.held, found.unasked) == (True, ())
 
 
+@pytest.mark.proof
 def test_every_certificate_passes(reader):
     for (forecast_id,) in reader.query("SELECT forecast_id FROM forecasts JOIN cells USING (forecast_id)").rows():
         failed = [check for check in certificate(reader, forecast_id).checks if check.status == "failed"]

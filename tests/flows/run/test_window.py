@@ -119,6 +119,7 @@ def test_whatever_a_configuration_does_its_cells_have_rows_and_its_neighbours_fo
     assert run["answered"] + run["failed"] + run["open"] == 60
 
 
+@pytest.mark.proof
 def test_a_plugin_that_ends_the_process_is_named_by_the_next_run(study_file, tmp_path: Path):
     (tmp_path / "mine.py").write_text(plugin("os._exit(0)"))
     study = study_file(('"single_agent"', '"mine"'), ("replicates = 2", 'replicates = 2\nplugins = ["mine.py"]'))

@@ -589,6 +589,7 @@ class WaitsForOthers(InstantModel):
         return await super().complete(request, slot)
 
 
+@pytest.mark.proof
 def test_a_slow_market_holds_up_no_other_chunk_of_its_worker(study, tmp_path):
     model = WaitsForOthers("sim-1-0001")
     path, chunks = alone(study, tmp_path, model)

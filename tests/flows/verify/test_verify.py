@@ -124,6 +124,7 @@ def test_every_stored_study_is_whole_and_sends_the_same_bytes_again(tmp_path, ma
     assert path.read_bytes() == before, "it changes nothing"
 
 
+@pytest.mark.proof
 def test_the_published_study_is_whole(tmp_path, published):
     from coordeval.flows.markets.importing import import_dataset
 

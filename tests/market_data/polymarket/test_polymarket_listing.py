@@ -14,6 +14,7 @@ from coordeval.market_data.errors import DataError
 from coordeval.market_data.http import FetchError, HttpClient
 from coordeval.market_data.polymarket import Completeness, Query, SchemaChange, resolved_markets
 from coordeval.market_data.standin import FAULTS, Faults, polymarket_app
+from tests.thinned import first_of
 
 WORLD = markets(4000)
 WINDOW = Query(after=datetime(2025, 8, 1, tzinfo=UTC), before=datetime(2026, 3, 1, tzinfo=UTC))
@@ -53,7 +54,7 @@ async def test_the_order_of_closing_reads_no_further_than_the_window():
     assert by_closing.so_far.pages < by_id.so_far.pages / 5
 
 
-@pytest.mark.parametrize("order", ["closed_time", "id"])
+@pytest.mark.parametrize("order", first_of(["closed_time", "id"]))
 async def test_two_percent_of_each_fault_gives_the_same_bytes(order):
     world, query = markets(20_000), replace(ALL_TIME, order=order)
     async with client_of(world) as client:
@@ -100,6 +101,7 @@ async def test_a_listing_does_not_go_on_for_another_query():
             await listing(client, replace(WINDOW, min_volume=5), resume=last.so_far)
 
 
+@pytest.mark.proof
 async def test_memory_does_not_grow_with_the_number_of_pages():
     async def peak(count):
         world = markets(count)

@@ -108,7 +108,7 @@ class TestClobHistory:
         faults = Faults(rate=0.02, seed=2)
         late = 0
         async with client_of(WORLD, faults) as client:
-            for _ in range(200):
+            for _ in range(80):
                 faulty = await clob_history(client, AT.clob, LISTED, AS_OF, since=since)
                 assert repr(faulty.points) == repr(clean.points)
                 late += faulty.dropped.get("after the window", 0)
