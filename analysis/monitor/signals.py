@@ -149,10 +149,10 @@ def values(record: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         .select("configuration", period.alias("period"), top.alias("top"), below.alias("below"))
         .filter(pl.all_horizontal(pl.col("period", "top", "below").is_not_null()), pl.col("below") > 0)
         .group_by("configuration", "period")
-        # rounded, because equal values are ordered at random, and the last bits of a sum hang on the order of rows
+        # rounded, because equal values are ordered at random; the last bits of a sum hang on the order of what is added
         .agg(
-            value=(pl.col("top").sum() / pl.col("below").sum()).round_sig_figs(12),
-            below=pl.col("below").sum().round_sig_figs(12),
+            value=(pl.col("top").sort().sum() / pl.col("below").sort().sum()).round_sig_figs(12),
+            below=pl.col("below").sort().sum().round_sig_figs(12),
             forecasts=pl.len().cast(pl.Int64),
         )
         .sort("configuration", "period")

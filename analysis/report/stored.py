@@ -81,7 +81,7 @@ def loads(content: bytes) -> Any:
         return _value(json.loads(archive.read("tree.json")), archive)
 
 
-def _tree(value: Any, parts: dict[str, bytes]) -> Any:  # noqa: PLR0911  one kind of value after the other
+def _tree(value: Any, parts: dict[str, bytes]) -> Any:  # noqa: PLR0911, PLR0912  one kind of value after the other
     """Plain values and lists as JSON has them, everything else as {kind: content}."""
     kind = type(value)
     if kind in _PLAIN:
