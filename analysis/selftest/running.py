@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from time import perf_counter
 from typing import Final
 
 from coordeval.analysis.base.checks import AnalysisError, at_least
+from coordeval.analysis.selftest import kept
 from coordeval.analysis.selftest.benches import BENCHES, Check, Task, planned
 from coordeval.analysis.selftest.regimes import MILD, REGIMES
 from coordeval.analysis.selftest.verdicts import Row, failures
@@ -77,11 +79,13 @@ def selftest(
     seed: int = 0,
     resamples: int = 500,
     cores: int | None = None,
+    folder: Path | None = None,
     told: Callable[[int, int], None] = lambda done, worlds: None,
 ) -> SelfTest:
     """Runs the plan, each world from its own seed, so the result depends on plan, seed and resamples alone, not on cores.
 
     `told` is called with the worlds done and the worlds in all. `cores`: processes; all there are if not given; 1 runs here.
+    `folder`: where counts are kept, and taken from where the same code has made them (`kept`).
 
     Raises:
         AnalysisError: an unknown bench, or a number out of its range.
@@ -97,9 +101,9 @@ def selftest(
     at_least("cores", cores, 1)
     chunks = list(_chunks(plan, seed=seed, resamples=resamples))
     everything = sum(map(len, chunks))
-    counts: Counter[tuple[Check, bool | None]] = Counter()
+    counts: kept.Counts = Counter()
     done = 0
-    for chunk, counted in _counted(chunks, cores):
+    for chunk, counted in _counted(chunks, cores, folder):
         counts += counted
         done += chunk
         told(done, everything)
@@ -125,15 +129,17 @@ def selftest(
     )
 
 
-def count(tasks: list[Task]) -> Counter[tuple[Check, bool | None]]:
-    """How often each check came out each way. What a measure raises carries the world that it was raised in."""
-    counts: Counter[tuple[Check, bool | None]] = Counter()
+def count(tasks: list[Task], folder: Path | None = None) -> kept.Counts:
+    """How often each check came out each way, kept in the folder. What a measure raises carries the world of it."""
+    counts: kept.Counts = Counter()
     for task in tasks:
         try:
             counts.update(BENCHES[task.bench](task))
         except Exception as error:
             error.add_note(f"in the simulated world of {task}")
             raise
+    if folder is not None:
+        kept.keep(folder, tasks, counts)
     return counts
 
 
@@ -150,13 +156,20 @@ def _chunks(plan: Plan, *, seed: int, resamples: int) -> Iterator[list[Task]]:
             yield from (tasks[i : i + size] for i in range(0, worlds, size))
 
 
-def _counted(chunks: list[list[Task]], cores: int) -> Iterator[tuple[int, Counter[tuple[Check, bool | None]]]]:
-    """The size of each chunk and its counts, in the order in which they are done."""
+def _counted(chunks: list[list[Task]], cores: int, folder: Path | None) -> Iterator[tuple[int, kept.Counts]]:
+    """The size of each chunk and its counts, first those that are kept, the others in the order in which they are done."""
+    missing = []
+    for chunk in chunks:
+        known = None if folder is None else kept.found(folder, chunk)
+        if known is None:
+            missing.append(chunk)
+        else:
+            yield len(chunk), known
     if cores == 1:
-        yield from ((len(chunk), count(chunk)) for chunk in chunks)
+        yield from ((len(chunk), count(chunk, folder)) for chunk in missing)
         return
     with _one_thread_each(), ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(count, chunk): len(chunk) for chunk in chunks}
+        running = {pool.submit(count, chunk, folder): len(chunk) for chunk in missing}
         yield from ((running[future], future.result()) for future in as_completed(running))
 
 

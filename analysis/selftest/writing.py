@@ -122,7 +122,7 @@ def origin(found: SelfTest, command: str) -> dict[str, Any]:
     """What made the figures."""
     return {
         **{"command": command, "version": found.version, "at": found.at, "seed": found.seed, "resamples": found.resamples},
-        "worlds": {str(markets): worlds for markets, worlds in found.plan["forecasts"].items()},
+        "worlds": {str(markets): worlds for markets, worlds in found.plan.get("forecasts", {}).items()},
     }
 
 

@@ -65,6 +65,10 @@ def statistics(
     resamples: Annotated[int, typer.Option(help="In each interval.")] = 500,
     scale: Annotated[float, typer.Option(help="Times the worlds of the plan.")] = 1.0,
     cores: Annotated[int | None, typer.Option(help="Processes; else one per core.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A bench of the plan, not all; may be given again.")] = None,
+    kept: Annotated[
+        Path | None, typer.Option(help="A folder that keeps the counts: a run that was interrupted goes on there.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every row as JSON.")] = None,
     docs: Annotated[Path | None, typer.Option(help="Write docs/statistics-selftest.md.")] = None,
     coverage: Annotated[
@@ -78,10 +82,15 @@ def statistics(
     from coordeval.analysis.selftest import FULL, QUICK, grouped, page, record, selftest
     from coordeval.analysis.selftest import coverage as coverage_of
 
+    if only and (docs or coverage):
+        raise CoordevalError("--only: --docs and --coverage tell of all benches; leave one of them out")
+    if only and (unknown := [name for name in only if name not in FULL]):
+        raise CoordevalError(f"--only {unknown[0]}: it must be one of {', '.join(FULL)}")
     command = shlex.join(["coordeval", *sys.argv[1:]])
     plan = {
         bench: {markets: max(1, round(worlds * scale)) for markets, worlds in sizes.items()}
         for bench, sizes in (QUICK if quick else FULL).items()
+        if not only or bench in only
     }
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("simulated worlds", total=None)
@@ -90,6 +99,7 @@ def statistics(
             seed=seed,
             resamples=resamples,
             cores=cores,
+            folder=kept,
             told=lambda done, worlds: progress.update(task, completed=done, total=worlds),
         )
     for title, (header, *lines) in grouped(found.rows):

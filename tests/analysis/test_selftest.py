@@ -17,7 +17,7 @@ from coordeval.analysis.base import resampling
 from coordeval.analysis.base.grid import PRICE as MARKET
 from coordeval.analysis.quality.bootstrap import MEASURES, of_grid
 from coordeval.analysis.quality.tracking import tracking
-from coordeval.analysis.selftest import QUICK, Check, Row, benches, coverage, failures, page, selftest, truth
+from coordeval.analysis.selftest import QUICK, Check, Row, benches, coverage, failures, kept, page, running, selftest, truth
 from coordeval.analysis.selftest.benches import TRIO
 from coordeval.analysis.selftest.regimes import MILD, REGIMES, normal_grid
 from coordeval.analysis.selftest.talk import PARAMETERS, anchored, estimates, first_view, read, revised, said, talk
@@ -156,6 +156,24 @@ def test_the_result_depends_on_the_seed_and_not_on_the_number_of_processes():
     here, elsewhere = (selftest(plan, resamples=100, cores=cores) for cores in (1, 2))
     assert here.rows == elsewhere.rows
     assert selftest(plan, resamples=100, cores=1, seed=1).rows != here.rows
+
+
+def test_a_run_that_was_interrupted_goes_on_from_what_it_kept_and_not_from_what_other_code_made(tmp_path, monkeypatch):
+    plan = {"calibrated": {60: 3}, "looks": {60: 2}}
+    how = {"resamples": 100, "cores": 1}
+    selftest({"looks": plan["looks"]}, folder=tmp_path, **how)  # as if interrupted after it
+    counted = []
+    count = running.count
+    monkeypatch.setattr(running, "count", lambda tasks, folder: counted.append(tasks[0].bench) or count(tasks, folder))
+    whole = selftest(plan, folder=tmp_path, **how)
+    assert set(counted) == {"calibrated"}
+    assert whole.rows == selftest(plan, **how).rows
+    counted.clear()
+    assert selftest(plan, folder=tmp_path, **how).rows == whole.rows
+    assert not counted
+    monkeypatch.setattr(kept, "code", lambda: "of another state")
+    selftest({"looks": plan["looks"]}, folder=tmp_path, **how)
+    assert set(counted) == {"looks"}
 
 
 def test_every_bench_judges_each_check_once_per_world_and_every_interval_of_the_bootstrap_is_among_them(coarse):
@@ -311,6 +329,13 @@ def test_the_command_ends_with_1_where_a_figure_is_off(monkeypatch, coarse):
     done = CliRunner().invoke(app, ["selftest", "statistics", "--quick", "--cores", "1", "--resamples", "100"])
     assert done.exit_code == 1
     assert "FAILED" in done.output
+
+
+@pytest.mark.parametrize("options", [["--only", "forcasts"], ["--only", "looks", "--docs", "page.md"]])
+def test_a_bench_that_is_not_there_and_a_page_of_some_benches_are_refused(options):
+    done = CliRunner().invoke(app, ["selftest", "statistics", "--quick", *options])
+    assert done.exit_code == 1
+    assert "--only" in str(done.exception)
 
 
 @pytest.mark.parametrize(
