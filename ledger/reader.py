@@ -45,6 +45,8 @@ _FORECASTS = f"""
         c.market_price,
         f.attributed_micro_usd / 1e6 AS cost_usd, f.paid_micro_usd / 1e6 AS paid_usd,
         f.input_tokens + f.cache_read_tokens + f.cache_write_tokens AS input_tokens, f.output_tokens,
+        coalesce(f.total_tokens, f.input_tokens + f.cache_read_tokens + f.cache_write_tokens + f.output_tokens)
+            AS total_tokens,
         f.model_calls, f.tool_calls, f.seconds, f.call_graph, coalesce(f.simulated, s.simulated) AS simulated, c.as_of
     FROM cells c JOIN studies s USING (study_id)
         LEFT JOIN markets m ON m.market_id = c.market_id
@@ -191,7 +193,7 @@ class Reader:
         """One row per cell of a study (name or id), whether or not it has a forecast (status "pending") or an outcome yet.
 
         `cost_usd` is the full price of what the forecast used, `paid_usd` what was paid for its sake (null: not known);
-        `input_tokens` counts cached and uncached ones; `seconds` sums the model calls; `outcome` is 1 where YES won.
+        `input_tokens` counts cached and uncached ones; `total_tokens` may be known where they are not; `seconds` sums the model calls; `outcome` is 1 where YES won.
         """
         return self.query(_FORECASTS, [self.study(study).study_id])
 

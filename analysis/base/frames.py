@@ -26,17 +26,21 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
     "paid_usd": pl.Float64,
     "input_tokens": pl.Int64,
     "output_tokens": pl.Int64,
+    "total_tokens": pl.Int64,
     "model_calls": pl.Int64,
     "tool_calls": pl.Int64,
     "seconds": pl.Float64,
     "simulated": pl.Boolean,
 }
-"""Column -> type, integers of any width; one row is one cell. USD and seconds are of that cell; an unknown one is null."""
+"""Column -> type, integers of any width; one row is one cell. USD and seconds are of that cell; an unknown one is null.
+
+`total_tokens` need not be there: it is the sum of the two before it, and known alone where somebody else's log says no more.
+"""
 
 KEY: Final = ("configuration", "market_id", "replicate")
 _NEVER_NULL: Final = (*KEY, "event_id", "status", "simulated")
 _FACTS: Final = ("outcome", "market_price", "event_id", "category")
-_AMOUNTS: Final = ("cost_usd", "paid_usd", "input_tokens", "output_tokens", "model_calls", "tool_calls", "seconds")
+_AMOUNTS: Final = ("cost_usd", "paid_usd", "input_tokens", "output_tokens", "total_tokens", "model_calls", "tool_calls", "seconds")
 _answered = pl.col("status") == "answered"
 
 # column, what breaks the rule, the rule and the fix
@@ -220,6 +224,8 @@ def _left_out(cells: pl.DataFrame, *, ready: pl.DataFrame, kept: pl.DataFrame) -
 
 
 def _typed(frame: pl.DataFrame) -> pl.DataFrame:
+    if "total_tokens" not in frame.columns and {"input_tokens", "output_tokens"} <= set(frame.columns):
+        frame = frame.with_columns(total_tokens=pl.col("input_tokens") + pl.col("output_tokens"))
     if absent := [name for name in SCHEMA if name not in frame.columns]:
         raise AnalysisError(f"the frame of forecasts lacks {', '.join(absent)}: it needs the columns {', '.join(SCHEMA)}")
     if frame.is_empty():

@@ -35,7 +35,8 @@ _MEANS: Final = (
 _NULL: Final = ("null_rel_mean", "null_rel_low", "null_rel_high", "calibration_p")
 _SCORES: Final = ("clipped", *_MEANS, *_NULL, "alpha", "alpha_sem", "alpha_sem_clustered")
 _USE: Final = {"cost_usd": "cost_usd_per_market"} | {
-    name: f"{name}_per_market" for name in ("input_tokens", "output_tokens", "model_calls", "tool_calls", "seconds")
+    name: f"{name}_per_market"
+    for name in ("input_tokens", "output_tokens", "total_tokens", "model_calls", "tool_calls", "seconds")
 }
 
 COLUMNS: Final[dict[str, Any]] = {

@@ -17,7 +17,7 @@ from coordeval.flows.imports.wanted import Wanted
 from coordeval.flows.study.study import PROBE
 
 _WORDS: Final = {"date": "date", "resolved_at": "time of resolution", "opened_at": "opening", "closes_at": "close"}
-_AMOUNTS: Final = ("cost_usd", "input_tokens", "output_tokens", "seconds")
+_AMOUNTS: Final = ("cost_usd", "input_tokens", "output_tokens", "total_tokens", "seconds")
 KEY: Final = "question_id, market_day, forecaster, replicate_label"
 
 

@@ -107,7 +107,7 @@ def understood(
 
 _KEPT: Final = (
     "n, place, question_id, forecaster, probability_p, reason, result, outcome_status, date, market_price_p, event, "
-    "category, cost_usd, input_tokens, output_tokens, seconds, rationale, question, description, url, opened_at, closes_at"
+    "category, cost_usd, input_tokens, output_tokens, total_tokens, seconds, rationale, question, description, url, opened_at, closes_at"
 )
 
 
@@ -271,8 +271,6 @@ def _summed(
             if failed == 1
             else f"{failed:,} rows have no probability: each is a failed forecast, never 0.5."
         )
-    if "tokens" in of.of:
-        notes.append("A total of tokens is not stored: name input_tokens and output_tokens.")
     notes += _spread(con)
     missing = tuple(
         words for field, words in _MISSED.items() if field not in of.of and not (field == "replicate" and replicates > 1)

@@ -12,7 +12,7 @@ from coordeval.flows.imports.columns import Columns
 from coordeval.flows.imports.staging import Staged, name, text
 from coordeval.flows.imports.wanted import Wanted
 
-NUMBERS: Final = ("probability", "market_price", "cost_usd", "input_tokens", "output_tokens", "seconds")
+NUMBERS: Final = ("probability", "market_price", "cost_usd", "input_tokens", "output_tokens", "total_tokens", "seconds")
 TIMES: Final = ("date", "resolved_at", "opened_at", "closes_at")
 TEXTS: Final = (
     *(

@@ -182,6 +182,7 @@ def _store(
         CAST(round(cost_usd * 1e6) AS BIGINT) AS attributed_micro_usd,
         CAST(round(cost_usd * 1e6) AS BIGINT) AS paid_micro_usd,
         CAST(input_tokens AS BIGINT) AS input_tokens, CAST(output_tokens AS BIGINT) AS output_tokens,
+        CAST(total_tokens AS BIGINT) AS total_tokens,
         CASE WHEN input_tokens IS NOT NULL THEN 0 END AS cache_read_tokens,
         CASE WHEN input_tokens IS NOT NULL THEN 0 END AS cache_write_tokens,
         seconds, $simulated AS simulated, $now AS created_at FROM said.kept"""

@@ -36,7 +36,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "cost_usd": ("cost_usd", "cost", "usd", "price_usd", "total_cost"),
     "input_tokens": ("input_tokens", "prompt_tokens", "tokens_in"),
     "output_tokens": ("output_tokens", "completion_tokens", "tokens_out"),
-    "tokens": ("tokens", "total_tokens"),
+    "total_tokens": ("total_tokens", "tokens"),
     "seconds": ("seconds", "duration", "duration_seconds", "elapsed", "latency", "time_seconds"),
     "rationale": ("rationale", "reasoning", "explanation", "comment"),
     "reason": ("reason", "error", "failure"),

@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from coordeval.analysis import leaderboard
 from coordeval.flows.imports.reading import understood
 from coordeval.flows.imports.storing import import_forecasts
 from coordeval.flows.imports.wanted import ImportRefused, Wanted, mapped
@@ -244,6 +245,25 @@ def test_what_is_not_in_a_file_is_null_and_a_missing_probability_is_a_failed_for
         ("good:q2", "b", "no probability in the file")
     ]
     assert frame["as_of"].to_list()[0] == datetime(2026, 1, 5, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "said", "stored"),
+    [
+        pytest.param("tokens", "900", (None, None, 900), id="a total is no split"),
+        pytest.param("prompt_tokens,completion_tokens", "700,200", (700, 200, 900), id="a split has a sum"),
+        pytest.param("prompt_tokens,completion_tokens,total_tokens", "700,200,950", (700, 200, 950), id="as the file says"),
+        pytest.param("prompt_tokens", "700", (700, None, None), id="half of it"),
+    ],
+)
+def test_tokens_are_stored_as_far_as_a_file_says_them(place: Path, header: str, said: str, stored: tuple[int | None, ...]):
+    ledger = place / f"{header}.duckdb"
+    (place / "tokens.csv").write_text(f"question_id,forecaster,probability,outcome,{header}\nq1,a,.5,1,{said}\n")
+    import_forecasts([place / "tokens.csv"], Wanted(name="tokens"), ledger)
+    frame = read(ledger).forecast_frame("tokens")
+    assert frame.select("input_tokens", "output_tokens", "total_tokens").row(0) == stored
+    [row] = leaderboard(frame, resamples=2).table.filter(configuration="a").to_dicts()
+    assert tuple(row[f"{name}_per_market"] for name in ("input_tokens", "output_tokens", "total_tokens")) == stored
 
 
 def test_the_same_bytes_again_change_nothing_and_other_bytes_need_another_name(ledger: Path, place: Path):
