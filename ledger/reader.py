@@ -193,7 +193,8 @@ class Reader:
         """One row per cell of a study (name or id), whether or not it has a forecast (status "pending") or an outcome yet.
 
         `cost_usd` is the full price of what the forecast used, `paid_usd` what was paid for its sake (null: not known);
-        `input_tokens` counts cached and uncached ones; `total_tokens` may be known where they are not; `seconds` sums the model calls; `outcome` is 1 where YES won.
+        `input_tokens` counts cached and uncached ones; `total_tokens` may be known where they are not; `seconds` sums the
+        model calls; `outcome` is 1 where YES won.
         """
         return self.query(_FORECASTS, [self.study(study).study_id])
 

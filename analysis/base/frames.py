@@ -40,7 +40,16 @@ SCHEMA: Final[dict[str, type[pl.DataType]]] = {
 KEY: Final = ("configuration", "market_id", "replicate")
 _NEVER_NULL: Final = (*KEY, "event_id", "status", "simulated")
 _FACTS: Final = ("outcome", "market_price", "event_id", "category")
-_AMOUNTS: Final = ("cost_usd", "paid_usd", "input_tokens", "output_tokens", "total_tokens", "model_calls", "tool_calls", "seconds")
+_AMOUNTS: Final = (
+    "cost_usd",
+    "paid_usd",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "model_calls",
+    "tool_calls",
+    "seconds",
+)
 _answered = pl.col("status") == "answered"
 
 # column, what breaks the rule, the rule and the fix

@@ -107,7 +107,8 @@ def understood(
 
 _KEPT: Final = (
     "n, place, question_id, forecaster, probability_p, reason, result, outcome_status, date, market_price_p, event, "
-    "category, cost_usd, input_tokens, output_tokens, total_tokens, seconds, rationale, question, description, url, opened_at, closes_at"
+    "category, cost_usd, input_tokens, output_tokens, total_tokens, seconds, rationale, question, description, url, "
+    "opened_at, closes_at"
 )
 
 

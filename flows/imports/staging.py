@@ -21,11 +21,13 @@ from typing import Any, Final
 import duckdb
 import orjson
 
+from coordeval.analysis.base.numerals import counted
 from coordeval.flows.imports.wanted import ImportRefused
 
 MEMORY: Final = "1GB"
 _INDEX: Final = re.compile(r"__index_level_\d+__")
 """What an index of pandas that has no name is called in Arrow."""
+_FIELDS: Final = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _HEAD: Final = 1 << 20
 _SEPARATORS: Final = ",\t;|"
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
@@ -263,7 +265,7 @@ def _csv(con: duckdb.DuckDBPyConnection, file: Path, place: int, digest: str, he
         con.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
         said = "; ".join(f"line {line}: {_why(kind, message)}" for line, kind, message in rows[:5])
         more = f"; and {len(rows) - 5} more" if len(rows) > 5 else ""
-        raise ImportRefused(f"{file}: {len(rows)} of its lines cannot be read: {said}{more}. Nothing was stored")
+        raise ImportRefused(f"{file}: {counted(len(rows), 'line')} cannot be read: {said}{more}. Nothing was stored")
     assert staged is not None
     return staged
 
@@ -291,15 +293,20 @@ def _one_line_end(con: duckdb.DuckDBPyConnection, file: Path, packed: bool) -> P
 
 
 def _rejected(con: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
+    """Line, kind and message; of a line that lacks several fields the first, which counts those that are there."""
     try:
         return con.execute(
-            "SELECT line, error_type::VARCHAR, error_message FROM reject_errors ORDER BY line LIMIT 1000"
+            "SELECT line, arg_min(error_type::VARCHAR, column_idx), arg_min(error_message, column_idx) "
+            "FROM reject_errors GROUP BY line ORDER BY line LIMIT 1000"
         ).fetchall()
     except duckdb.Error:
         return []
 
 
 def _why(kind: str, message: str) -> str:
+    if fields := _FIELDS.search(message):
+        wanted, there = map(int, fields.groups())
+        return f"it has {counted(there, 'field') if there < wanted else 'more fields'}, the header has {wanted}"
     return {
         "INVALID ENCODING": _MOJIBAKE,
         "UNQUOTED VALUE": "a quotation mark is opened and not closed as CSV wants it",

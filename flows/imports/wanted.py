@@ -137,10 +137,15 @@ class Wanted:
 
 
 def mapped(pairs: list[str]) -> dict[str, str]:
-    """`--column FIELD=COLUMN`, any number of times. Raises ImportRefused for a field that is mapped twice or not a pair."""
+    """`--column FIELD=COLUMN`, any number of times; a field may be called as a column that holds it is usually called.
+
+    Raises ImportRefused for a field that is mapped twice or not a pair.
+    """
     found: dict[str, str] = {}
+    meant = {alias: field_ for field_, aliases in FIELDS.items() for alias in (*aliases, field_)}
     for pair in pairs:
         field_, equals, column = pair.partition("=")
+        field_ = meant.get(field_, field_)
         if not equals:
             raise ImportRefused(
                 f"--column {pair!r}: write FIELD=COLUMN, such as probability=p_yes; the fields: {', '.join(FIELDS)}"

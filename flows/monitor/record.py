@@ -19,7 +19,8 @@ WITH mine AS (
     SELECT c.forecast_id, c.configuration, c.market_id, c.as_of, c.market_price, f.*
     FROM cells c JOIN (
         SELECT forecast_id, status, probability, created_at, attributed_micro_usd, seconds, model_calls,
-            coalesce(total_tokens, input_tokens + output_tokens + cache_read_tokens + cache_write_tokens) AS tokens FROM forecasts
+            coalesce(total_tokens, input_tokens + output_tokens + cache_read_tokens + cache_write_tokens) AS tokens
+        FROM forecasts
     ) f USING (forecast_id)
     WHERE c.study_id = $study AND c.configuration <> $probe
 ), served AS (

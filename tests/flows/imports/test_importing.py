@@ -90,7 +90,12 @@ UNREADABLE = {
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), "f.csv", {}, "is not UTF-8"),
     "another encoding than said": (b"\xff\xfe\xff", "f.csv", {"encoding": "utf-8"}, "is not utf-8"),
     "an encoding that there is not": (GOOD.encode(), "f.csv", {"encoding": "klingon"}, "no such encoding"),
-    "a column too many": (rows("q1,a,.5,1,", "q1,a,.5,1,,x").encode(), "f.csv", {}, "line 3: too many columns"),
+    "a column too many": (
+        rows("q1,a,.5,1,", "q1,a,.5,1,,x").encode(),
+        "f.csv",
+        {},
+        "line 3: it has more fields, the header",
+    ),
     "a quotation mark": (rows('q1,"a,.5,1,').encode(), "f.csv", {}, "line 2: a quotation mark"),
     "a header that names twice": (b"question_id,p,p\nq,1,1\n", "f.csv", {}, "names 'p' twice"),
     "two columns for one field": (b"question_id,Cost USD,cost_usd,p\nq,1,1,.5\n", "f.csv", {}, "both read as cost_usd"),
@@ -110,6 +115,12 @@ UNREADABLE = {
     "an LFS pointer": (b"version https://git-lfs.github.com/spec/v1\n", "f.csv", {}, "git lfs pull"),
     "broken JSON": (b'{"question_id": "q", "p": 0.5}\n{"question_id": \n', "f.jsonl", {}, "line 2 is no JSON"),
     "JSON that is no object": (b'{"question_id": "q", "p": 0.5}\n[1]\n', "f.jsonl", {}, "row 2 is no JSON object"),
+    "too few fields": (
+        b"question_id,p,outcome\nq1\nq2,.5\n",
+        "f.csv",
+        {},
+        "2 lines cannot be read: line 2: it has 1 field, the",
+    ),
     "no Parquet": (b"PAR1" + b"0" * 50, "f.parquet", {}, "cannot be read as Parquet"),
 }
 
@@ -413,6 +424,7 @@ def test_a_choice_that_there_is_not_names_those_that_there_are(wrong: dict, word
 
 def test_a_field_that_is_mapped_twice_is_refused():
     assert mapped(["probability=p_yes", "event="]) == {"probability": "p_yes", "event": ""}
+    assert mapped(["tokens=n", "model=who"]) == {"total_tokens": "n", "forecaster": "who"}, "by a usual name of the field"
     with pytest.raises(ImportRefused, match="mapped twice"):
         mapped(["probability=a", "probability=b"])
     with pytest.raises(ImportRefused, match="FIELD=COLUMN"):
