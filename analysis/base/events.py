@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from coordeval.analysis.base.checks import Floats, Ints
-from coordeval.analysis.base.resampling import FREE, PLAIN, Bounds, Draws, Method, Resamples, interval, measured, ratio
+from coordeval.analysis.base.few import FEW, thin
+from coordeval.analysis.base.numerals import SAME, counted
+from coordeval.analysis.base.resampling import FREE, PLAIN, UNIT, Bounds, Draws, Method, Resamples, interval, measured, ratio
 
 EPSILON: Final = 1e-3
 """Probabilities are held in [ε, 1 − ε] before their logit is taken."""
@@ -82,8 +84,13 @@ def summary(
     reason: str = "undefined here",
     method: Method = PLAIN,
     bounds: Bounds = FREE,
+    outcome: Floats | None = None,
 ) -> dict[str, Any]:
     """estimate, low, high, reason of the measure `of` sums of `columns`, (rows, kinds); `reason` where it is undefined.
+
+    A share (a mean, within `UNIT`, of what is or is not) has the interval of a share, also where it is none or all. There is
+    no interval where the data cannot carry one: where three in four events say the same and fewer than `few.FEW` anything
+    else, and of a score, whose `outcome` of each row is given, where the study is `few.thin`.
 
     >>> import numpy as np
     >>> from coordeval.analysis import Resamples
@@ -92,11 +99,42 @@ def summary(
     >>> found = summary(columns, np.arange(20) // 2, mean_of, resamples=Resamples(events=10, n=500), level=0.95)
     >>> round(found["estimate"], 2), found["low"] < 0.5 < found["high"], found["reason"]
     (0.5, True, None)
+    >>> rare = np.stack([np.ones(40), np.arange(40) == 7], axis=1)
+    >>> how = {"resamples": Resamples(events=40, n=500), "level": 0.95}
+    >>> found = summary(rare, np.arange(40), mean_of, bounds=(0.0, 1.0), **how)
+    >>> [round(found[name], 3) for name in ("estimate", "low", "high")]
+    [0.025, 0.001, 0.134]
+    >>> summary(rare * [1.0, 0.3], np.arange(40), mean_of, **how)["reason"]
+    'low, high: 39 of 40 events say 0: an interval needs 15 that say something else'
     """
+    if of is mean_of and bounds == UNIT and method == PLAIN and _yes_or_no(columns):
+        method = "share"
     drawn: Draws = measured(event_sums(columns, event)[:, :, None], of, resamples, left_out=True)
     estimate = float(drawn.estimate[0, 0])
     if np.isnan(estimate):
         return {"estimate": None, "low": None, "high": None, "reason": reason}
+    few = thin(outcome, event) if outcome is not None else None
+    if few is None and of is mean_of and method != "share":
+        few = _alike(columns, event)
+    if few is not None:
+        return {"estimate": estimate, "low": None, "high": None, "reason": f"low, high: {few}"}
     found = interval(drawn, 0, 0, method=method, events=resamples.events, level=level, bounds=bounds)
     ends = {"low": found.low, "high": found.high, "reason": found.reason and f"low, high: {found.reason}"}
     return {"estimate": estimate, **ends}
+
+
+def _yes_or_no(columns: Floats) -> bool:
+    weight, total = columns.T
+    return bool(np.all((np.abs(total) <= SAME) | (np.abs(total - weight) <= SAME)))
+
+
+def _alike(columns: Floats, event: Ints) -> str | None:
+    """Why the mean of what so few events say has no interval; None where they do not say it alike."""
+    sums = event_sums(columns, event)
+    values = np.round(ratio(sums[:, 1], sums[:, 0]), 12)
+    said, times = np.unique(values[~np.isnan(values)], return_counts=True)
+    most, events = int(times.max()), int(times.sum())
+    if 4 * (events - most) >= events or not 0 < events - most < FEW:
+        return None
+    usual = f"{said[times.argmax()] + 0.0:.3g}"  # without the sign of -0
+    return f"{most} of {counted(events, 'event')} say {usual}: an interval needs {FEW} that say something else"

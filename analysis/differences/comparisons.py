@@ -57,8 +57,9 @@ class Comparisons:
     interval of the cluster bootstrap. `sem`, `t`, `p_t`: paired t over markets as if independent; `_clustered`: over
     events, with the degrees of freedom that their sizes leave, see `base.events.clustered_error`. `p_value`: sign flips
     of events, `exact` if all were tried; `p_holm`, `p_bonferroni`: of it; `p_whole`: `p_holm`, or what `tests` make of
-    it: below `alpha` the difference is stated. `p_tost`: of |Δ| ≥ `margin`, the larger of two
-    one-sided clustered t tests; small means equivalent. `power`, `type_s`, `type_m`: at a true difference of `effect`,
+    it: below `alpha` the difference is stated. `p_tost`: of |Δ| ≥ `margin`, the larger of two one-sided
+    clustered t tests, by Holm over its family; small means equivalent.
+    `power`, `type_s`, `type_m`: at a true difference of `effect`,
     see `retrodesign`. `n_needed`: markets for `wanted_power` at `alpha` divided by the tests, if the true
     difference is the one seen; `_clustered`: with the markets of an event correlated as they are here. `ratio`: |Δ| /
     noise floor. `reason`: of every null.
@@ -317,8 +318,10 @@ def _adjust(rows: list[dict[str, Any]], *, alpha: float, power: float, tests: fl
         can_differ = [row.pop("differ") for row in family]
         tested = sum(can_differ)
         known = [row["p_value"] if differ else None for row, differ in zip(family, can_differ, strict=True)]
-        for row, adjusted in zip(family, holm(known), strict=True):
+        alike = holm([row.get("p_tost") for row in family])
+        for row, adjusted, same in zip(family, holm(known), alike, strict=True):
             reasons = [row["reason"]]
+            row["p_tost"] = same
             row["p_holm"] = 1.0 if adjusted is None else adjusted  # of twins nothing is tested, so nothing is corrected for
             row["p_bonferroni"] = min(1.0, max(1, tested) * row["p_value"])
             row["p_whole"] = row["p_holm"] if tests is None else min(1.0, tests * row["p_value"])

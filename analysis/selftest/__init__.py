@@ -7,7 +7,7 @@ does not import it.
 
 from coordeval.analysis.selftest.benches import BENCHES, Check, Task
 from coordeval.analysis.selftest.running import FULL, QUICK, Plan, SelfTest, selftest
-from coordeval.analysis.selftest.verdicts import TOLERANCE, Row, failures
+from coordeval.analysis.selftest.verdicts import TOLERANCE, Row, failures, wanted
 from coordeval.analysis.selftest.writing import coverage, grouped, page, record
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "page",
     "record",
     "selftest",
+    "wanted",
 ]

@@ -10,6 +10,7 @@ from scipy.stats import binom
 from coordeval.analysis.quality.bootstrap import FEWEST_WITHIN
 from coordeval.analysis.selftest.arms import EFFECTS
 from coordeval.analysis.selftest.benches import Check, Kind
+from coordeval.analysis.selftest.recorded import attained, fell
 from coordeval.analysis.selftest.regimes import MILD
 
 Verdict = Literal["nominal", "conservative", "as planned", "holds", "withheld", "outside its assumption", "FAILED"]
@@ -146,8 +147,25 @@ class Row:
         above = binom.sf(self.right - 1, self.worlds, min(high, 1.0)) if high < 1 else 1.0
         return bool(min(below, above) < level)
 
+    def fell(self, level: float) -> bool:
+        """Whether it is worse than when it was recorded, by what chance does with a probability below `level`."""
+        return bool(self.worlds) and fell(self.check, self.right, self.worlds) < level
+
+
+def wanted(row: Row) -> str:
+    """What the figure of a failure must be, in words."""
+    low, high = row.allowed
+    if row.verdict == "FAILED" or row.check not in attained():
+        return f"it must lie in {low:.1f}% to {high:.1f}%"
+    right, worlds = attained()[row.check]
+    return f"it was {100 * right / worlds:.1f}% in {worlds} worlds when it was recorded, and chance does not explain it"
+
 
 def failures(rows: Iterable[Row]) -> list[Row]:
-    """The rows outside tolerance beyond Monte Carlo error, at `CHANCE` over all rows."""
+    """The rows outside tolerance, or fallen from what was recorded, beyond Monte Carlo error, at `CHANCE` over all rows.
+
+    Each has the share of it that it has of the worlds: what was tried most often is to be told most surely.
+    """
     every = list(rows)
-    return [row for row in every if row.fails(CHANCE / max(len(every), 1))]
+    worlds = max(sum(row.worlds for row in every), 1)
+    return [row for row in every if row.fails(CHANCE * row.worlds / worlds) or row.fell(CHANCE * row.worlds / worlds)]

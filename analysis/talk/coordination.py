@@ -31,6 +31,7 @@ _GAIN: Final[dict[str, Any]] = {"configuration": pl.String, "measure": pl.String
 _ROUNDS: Final[dict[str, Any]] = {"configuration": pl.String, "round": pl.Int64, **_GAIN}
 _WEIGHTS: Final[dict[str, Any]] = {"configuration": pl.String, "role": pl.String, "agent": pl.Int64, **_GAIN}
 GAIN: Final = ("individual", "ambiguity", "static_pool", "pool", "final", "gain", "away")
+_SCORES: Final = ("individual", "static_pool", "pool", "final")
 ROUNDS: Final = ("spread", "toward_peers", "toward_price", "toward_truth", "away")
 
 
@@ -96,13 +97,18 @@ def coordination(
     tables: dict[str, list[dict[str, Any]]] = {"gain": [], "rounds": [], "influence": []}
 
     def tell(
-        facts: pl.DataFrame, columns: Floats, of: Any = mean_of, why: str = "nothing to measure", bounds: Bounds = FREE
+        facts: pl.DataFrame,
+        columns: Floats,
+        of: Any = mean_of,
+        why: str = "nothing to measure",
+        bounds: Bounds = FREE,
+        outcome: Floats | None = None,
     ) -> dict[str, Any]:
         if facts.is_empty():
             return {"n_markets": 0, "reason": why}
         weight, event = shares(facts)
         resamples = Resamples(events=int(event.max()) + 1, n=n, seed=seed)
-        how: dict[str, Any] = {"level": level, "reason": why, "bounds": bounds}
+        how: dict[str, Any] = {"level": level, "reason": why, "bounds": bounds, "outcome": outcome}
         found = summary(columns * weight[:, None], event, of, resamples=resamples, **how)
         return {"n_markets": facts["market_id"].n_unique(), **found}
 
@@ -202,7 +208,10 @@ def _gain(mine: pl.DataFrame, aggregation: str | None, tell: _Tell) -> Iterator[
             yield {"measure": measure, "n_markets": n_markets, "reason": "its aggregation is not stated"}
         else:
             yield {"measure": measure} | tell(
-                cells, np.stack([np.ones_like(y), found[measure]], axis=1), bounds=APART if measure == "gain" else UNIT
+                cells,
+                np.stack([np.ones_like(y), found[measure]], axis=1),
+                bounds=APART if measure == "gain" else UNIT,
+                outcome=y if measure in _SCORES else None,
             )
 
 

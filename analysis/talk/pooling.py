@@ -131,8 +131,16 @@ def _scored(p: Floats, cell: pl.DataFrame, *, n: int, seed: int, level: float) -
     error = (p - y) ** 2
     resamples = Resamples(events=int(event.max()) + 1, n=n, seed=seed)
     brier, delta = (
-        summary(np.stack([weight, weight * value], axis=1), event, mean_of, resamples=resamples, level=level, bounds=bounds)
-        for value, bounds in ((error, UNIT), (error - (cell["forecast"].to_numpy() - y) ** 2, APART))
+        summary(
+            np.stack([weight, weight * value], axis=1),
+            event,
+            mean_of,
+            resamples=resamples,
+            level=level,
+            bounds=bounds,
+            outcome=outcome,
+        )
+        for value, bounds, outcome in ((error, UNIT, y), (error - (cell["forecast"].to_numpy() - y) ** 2, APART, None))
     )
     reasons = [brier["reason"], delta["reason"] and f"delta_{delta['reason'].replace(', ', ', delta_', 1)}"]
     return {

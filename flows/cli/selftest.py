@@ -79,7 +79,7 @@ def statistics(
     import orjson
     from rich.progress import Progress
 
-    from coordeval.analysis.selftest import FULL, QUICK, grouped, page, record, selftest
+    from coordeval.analysis.selftest import FULL, QUICK, grouped, page, record, selftest, wanted
     from coordeval.analysis.selftest import coverage as coverage_of
 
     if only and (docs or coverage):
@@ -123,11 +123,9 @@ def statistics(
             write_whole(path, content())
             console.print(f"wrote {path}")
     for row in found.failures:
-        low, high = row.allowed
         console.print(
             f"FAILED: {row.check.measure}, {row.check.of}, {row.check.world}, {row.check.markets} markets: "
-            f"{'undefined' if row.figure is None else f'{row.figure:.1f}%'} in {row.worlds} worlds; "
-            f"it must lie in {low:.1f}% to {high:.1f}%",
+            f"{'undefined' if row.figure is None else f'{row.figure:.1f}%'} in {row.worlds} worlds; {wanted(row)}",
             style="bold red",
         )
     console.print(f"{len(found.rows)} rows, {len(found.failures)} off beyond Monte Carlo error, {found.seconds:.0f} s")

@@ -19,6 +19,7 @@ from coordeval.analysis.quality.bootstrap import MEASURES, of_grid
 from coordeval.analysis.quality.tracking import tracking
 from coordeval.analysis.selftest import QUICK, Check, Row, benches, coverage, failures, kept, page, running, selftest, truth
 from coordeval.analysis.selftest.benches import TRIO
+from coordeval.analysis.selftest.recorded import attained
 from coordeval.analysis.selftest.regimes import MILD, REGIMES, normal_grid
 from coordeval.analysis.selftest.talk import PARAMETERS, anchored, estimates, first_view, read, revised, said, talk
 from coordeval.analysis.selftest.talk_truth import talked
@@ -250,6 +251,34 @@ def test_the_bound_on_chance_is_exact_and_shared_among_the_rows():
     assert not failures([row(edge, 1000)])
     assert failures([row(edge - 1, 1000)])
     assert not failures([row(edge - 1, 1000), row(950, 1000)])
+    assert failures([row(edge - 1, 1000), row(10, 10)]), "of so few worlds no share of the chance is taken"
+
+
+@pytest.mark.parametrize("check", attained(), ids=lambda check: f"{check.measure}, {check.of}")
+def test_the_quick_plan_finds_a_headline_measure_that_became_worse_by_four_points(check):
+    """By the exact binomial, among as many rows and worlds as it has; one that did not change is told once in 1,000 runs."""
+    worlds, (before, of) = QUICK["headline"][100], attained()[check]
+    others = [row(38_000, 40_000), *[row(round(0.95 * worlds), worlds)] * 13]
+
+    def tells(right):
+        made = Row(check=check, right=right, worlds=worlds, undefined=0, planned=None)
+        return made in failures([made, *others])
+
+    step = -1 if check.kind == "interval" else 1
+    low, high = sorted((round(worlds * (before / of + 0.1 * step)), round(worlds * before / of)))
+    sound, broken = (low, high) if step > 0 else (high, low)
+    assert tells(broken)
+    assert not tells(sound)
+    while abs(sound - broken) > 1:
+        middle = (sound + broken) // 2
+        sound, broken = (sound, middle) if tells(middle) else (middle, broken)
+    share = min(before / of, 0.9995)
+
+    def chance(p):
+        return binom.cdf(broken, worlds, p) if step < 0 else binom.sf(broken - 1, worlds, p)
+
+    assert chance(share + 0.04 * step) > 0.9
+    assert chance(share) < 0.001
 
 
 @pytest.mark.proof  # its short form is the next test

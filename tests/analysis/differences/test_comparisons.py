@@ -80,6 +80,11 @@ def test_equivalence_is_two_one_sided_tests():
         stats.ttest_1samp(d, 0.005, alternative="less").pvalue,
     )
     assert row["p_tost"] == pytest.approx(max(sides))
+    third = frame.filter(configuration="a").with_columns(configuration=pl.lit("c"), probability=pl.col("probability") ** 0.5)
+    table = comparisons(scored(pl.concat([frame, third])), margin=0.005, n=50).table.filter(family="configurations")
+    far = table.filter(second="c")["p_tost"].to_list()
+    assert table.filter(first="a", second="b")["p_tost"].item() == pytest.approx(3 * max(sides)), "one of three pairs"
+    assert min(far) > 0.9
 
 
 def test_the_interval_holds_the_difference_and_swapping_names_mirrors_it():
