@@ -19,6 +19,7 @@ from coordeval.flows.certificate.stored import object_of
 from coordeval.flows.grounding.again import StoredGames, game_cell
 from coordeval.flows.run.cell import run_cell
 from coordeval.flows.study.evaluation import Cell
+from coordeval.flows.verify.earlier import as_sent
 from coordeval.flows.verify.found import Fault, Part
 from coordeval.flows.verify.hashes import draw_ids
 from coordeval.grounding.registry import Repairs
@@ -68,7 +69,7 @@ class _Stored:
             if row["request"] is None:
                 self.apart.append(f"{where}: its draw {row['draw_id'][:12]} is not stored")
                 raise ModelError("no reply is stored", retryable=False)
-            if row["request"] != request.encoded.decode():
+            if row["request"].encode() not in as_sent(request):
                 self.apart.append(f"{where}: {difference(row['request'], request.encoded)}")
                 break
         replies = [decode_reply(row["reply"]).drawn(row["draw_id"], paid=False) for row in stored]
