@@ -11,7 +11,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 # Our matrices are small: threads that wait for the next one take the processors from the other processes.
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run grounding test proofs setup setup-dev check lock licences vulnerabilities bench pictures docs newcomer clean
+.PHONY: run grounding test proofs setup setup-dev check lock licences vulnerabilities mutation bench pictures docs newcomer clean
 
 run: setup  ## the embedded study: simulated world, simulated model, no key, no network
 	$(BIN)/coordeval run studies/embedded.toml
@@ -43,6 +43,9 @@ licences: setup-dev  ## the licence of every package that is installed with this
 vulnerabilities: setup-dev  ## asks osv.dev for what is known of the versions in requirements.lock; the only command that does
 	$(BIN)/python -m benchmarks.supply_chain vulnerabilities
 
+mutation: setup-dev $(VENV)/mutation/.made  ## small changes of statistics, gate, budget and journal, and whether a test sees each; an hour
+	$(BIN)/python -m benchmarks.mutation --mutmut $(VENV)/mutation/bin/python
+
 bench: setup-dev  ## every figure that the project promises, measured now
 	$(BIN)/python -m benchmarks
 
@@ -61,6 +64,8 @@ lock: setup-dev  ## resolve the dependencies anew
 		--group pyproject.toml:build pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--group pyproject.toml:build --group pyproject.toml:dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	echo 'mutmut==3.8.1' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate - -o requirements-mutation.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -81,4 +86,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/uv
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	touch $@
+
+# mutmut has a pytest of its own, and needs nothing of ours: it only says what it would change.
+$(VENV)/mutation/.made: requirements-mutation.lock $(VENV)/.dev
+	$(BIN)/uv venv --quiet --clear $(VENV)/mutation
+	$(BIN)/uv pip install --quiet --python $(VENV)/mutation/bin/python --require-hashes -r requirements-mutation.lock
 	touch $@

@@ -22,6 +22,7 @@ NAMES = (
     "pull",
     "resampling",
     "simulate",
+    "simulate_serve",
     "talk",
     "window",
     "work_pool",

@@ -1,68 +1,63 @@
-"""Runs that are killed (`kill -9`) at random moments, live and in batches: what is stored in the end, what is paid twice.
+"""Real kills at random moments: in the end all is stored as where nobody killed, and nothing is paid twice.
 
-`python -m benchmarks kills`, or `python -m benchmarks.kills --kills 10 --seed 3`. The endpoint is the stand-in, which gives
-the same answer to the same request. A study that is complete before the kills are used up begins again in a new ledger.
+`python -m benchmarks.kills --kills 1000 --seed 1 --seconds 3600`, or `--only pull`. Killed are runs (live, in batches),
+pulls, imports, migrations, merges of shards, the jobs that `serve` wakes, and `serve` itself, each by SIGKILL, by SIGTERM,
+and as a power cut: SIGKILL, and the end of what was written last is gone. Another process goes on each time, until one
+comes to its end. Endpoints and venues are stand-ins, which give the same answer to the same request.
 """
 
 import argparse
-import io
 import multiprocessing
 import os
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from coordeval.agents.standin import Faults, Running, StandIn
-from coordeval.ledger import Ledger, read
+from benchmarks import kill_targets as targets
+from benchmarks.kill_serve import serve
 
-STUDY = """
-name = "kills"
-replicates = 1
-budget_usd = 100
-configurations = ["independent_ensemble", "peer_critique_debate", "sequential_pipeline"]
-[markets]
-source = "simulated"
-count = {count}
-[model]
-provider = "anthropic"
-id = "claude-opus-4-6"
-max_tokens = 500
-base_url = "{url}"
-[run]
-concurrent_calls = {calls}
-batch = {batch}
-"""
-CALLS_AT_ONCE = 8
-SAME = {
-    "forecasts": "forecast_id, status, probability, reason, attributed_micro_usd, input_tokens, output_tokens, call_graph",
-    "calls": "forecast_id, ask, turn, agent, round, role, draw_id, stop_reason, input_tokens, attributed_micro_usd",
-    "tool_calls": "forecast_id, ask, turn, position, tool, arguments, result",
-    "estimates": "forecast_id, ask, probability, rationale",
-    "draws": "draw_id, request, reply->>'content', micro_usd",
+WAYS = ("SIGKILL", "SIGTERM", "power cut")
+CUT_BYTES = 4096
+"""The most that a power cut takes from the end of a log, or of a file that is not yet in its place."""
+LOGS = ("-wal", ".wal", ".partial")
+TARGETS: Mapping[str, tuple[targets.Target, float]] = {
+    "run": (partial(targets.run, batch=False), 0.2),
+    "batches": (partial(targets.run, batch=True), 0.15),
+    "pull": (targets.pull, 0.15),
+    "import": (targets.imports, 0.15),
+    "migration": (targets.migration, 0.14),
+    "shards": (targets.shards, 0.1),
+    "jobs": (targets.jobs, 0.1),
+    "serve": (serve, 0.01),
 }
-"""Table -> the columns that do not depend on when and by whom a reply was bought."""
+"""Name -> (target, its share of the kills)."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What one way of running came to."""
+    """What the kills of one target came to."""
 
-    kills: int = 0
-    studies: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    """By way."""
+    cuts: int = 0
+    """Power cuts that found something to cut."""
+    ledgers: int = 0
     served: int = 0
     """Replies that the endpoint gave: what is paid for."""
     stored: int = 0
     reported: int = 0
     """Calls that the ledgers say may have been charged without a stored reply."""
     at_kills: int = 0
-    """The most calls that can have been under way at the kills."""
-    different: tuple[str, ...] = ()
-    """Tables that are not as in the run that nobody killed."""
+    """The most calls that can have been under way at the kills, or in what a power cut took."""
+    wrong: list[str] = field(default_factory=list)
 
     @property
     def paid_twice(self) -> int:
@@ -70,102 +65,143 @@ class Result:
 
     @property
     def sound(self) -> bool:
-        return not self.different and 0 <= self.paid_twice <= self.reported <= self.at_kills
+        bound = self.at_kills if self.cuts else min(self.reported, self.at_kills)
+        return not self.wrong and 0 <= self.paid_twice <= bound
 
 
-def run_once(file: str, ledger: str, key: str) -> None:
-    """`coordeval run FILE --inline` in this process."""
-    os.environ["ANTHROPIC_API_KEY"] = key
-    from rich.console import Console
-
-    from coordeval.flows.run import guard
-    from coordeval.flows.run.run import Steps, run_steps
-    from coordeval.flows.study.study import load_study
-
-    guard.run(run_steps(load_study(Path(file)), Path(ledger), Console(file=io.StringIO()), Steps("kills")))
-
-
-def measure(folder: Path, *, kills: int, seed: int, batch: bool, count: int = 8) -> Result:
-    """Kill runs `kills` times, and hold what is stored against a run that nobody killed."""
-    rng, result = Random(seed), Result()
+def measure(
+    target: targets.Target,
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    seconds: float = float("inf"),
+    ways: tuple[str, ...] = WAYS,
+) -> Result:
+    """Kill it so often, at most for so long, and hold what is stored against what a process stores that nobody kills."""
+    rng, result, began = Random(seed), Result(), time.monotonic()
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(
-        ["coordeval.flows.run.run", "coordeval.agents.anthropic_model", "coordeval.agents.simulated"]
-    )
-    served = StandIn(Faults(seconds=0.01, spread=0.03, batch_seconds=0.1), sampled=False)
-    with Running(served) as running:
-        file = folder / "kills.toml"
-        text = STUDY.format(count=count, url=running.url, calls=CALLS_AT_ONCE, batch=str(batch).lower())
-        file.write_text(text)
-        began = time.monotonic()
-        _ended(made.Process(target=run_once, args=(str(file), str(folder / "whole.duckdb"), served.key)), None)
-        usual = time.monotonic() - began
-        whole = _stored(folder / "whole.duckdb")
-        while result.kills < kills:
-            before = _served(served)
-            ledger = folder / f"killed-{result.studies}.duckdb"
+    made.set_forkserver_preload(targets.IMPORTED_FIRST)
+    with target(folder) as ready:
+        whole_at = _new(folder / "whole", ready)
+        at = time.monotonic()
+        try:
+            _ended(made.Process(target=ready.act, args=(str(whole_at),)), None, signal.SIGKILL)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {_said(whole_at)}") from error
+        usual = time.monotonic() - at
+        whole = ready.same(whole_at)
+        while result.kills.total() < kills and time.monotonic() - began < seconds:
+            before = ready.served()
+            ledger = _new(folder / f"killed-{result.ledgers}", ready)
+            result.ledgers += 1
             while True:
-                child = made.Process(target=run_once, args=(str(file), str(ledger), served.key))
-                left = result.kills < kills
-                if not _ended(child, rng.uniform(0.0, usual) if left else None):
-                    break
-                result.kills += 1
-                result.at_kills += len(whole["draws"]) if batch else CALLS_AT_ONCE
-            result.studies += 1
-            result.served += _served(served) - before
-            own = _stored(ledger)
-            result.stored += len(own["draws"])
-            with Ledger.open(ledger, purpose="kills") as opened:
-                result.reported += opened.books(read(ledger).study("kills").study_id).uncertain
-            result.different += tuple(name for name in SAME if own[name] != whole[name])
+                child = made.Process(target=ready.act, args=(str(ledger),))
+                left = result.kills.total() < kills and time.monotonic() - began < seconds
+                way = rng.choice(ways)
+                sent = signal.SIGTERM if way == "SIGTERM" else signal.SIGKILL
+                at = time.monotonic()
+                try:
+                    if not _ended(child, rng.uniform(0.0, usual) if left else None, sent):
+                        usual = (usual + time.monotonic() - at) / 2  # the first one took longest
+                        break
+                except RuntimeError as error:
+                    result.wrong.append(f"{error}: {_said(ledger)}")
+                    return result
+                result.kills[way] += 1
+                result.at_kills += ready.under_way
+                if way == "power cut" and cut_last_write(ledger.parent, rng):
+                    result.cuts += 1
+                    result.at_kills += ready.under_way
+            own = ready.same(ledger)
+            result.wrong += [f"{ledger.parent.name}: {name} is another" for name in whole if own[name] != whole[name]]
+            if ready.under_way:
+                result.served += ready.served() - before
+                result.stored += len(own["draws"])
+                result.reported += _reported(ledger)
     return result
 
 
-def _ended(child: Any, kill_after: float | None) -> bool:
-    """Whether the child was killed; False where it came to its end."""
+def cut_last_write(folder: Path, rng: Random) -> bool:
+    """Takes up to CUT_BYTES from the end of the log that was written last. False where there is none."""
+    files = [file for file in folder.rglob("*") if file.name.endswith(LOGS) and file.stat().st_size]
+    if not files:
+        return False
+    last = max(files, key=lambda file: file.stat().st_mtime_ns)
+    size = last.stat().st_size
+    os.truncate(last, max(0, size - rng.randint(1, CUT_BYTES)))
+    return True
+
+
+def _new(folder: Path, ready: targets.Ready) -> Path:
+    folder.mkdir()
+    ready.begin(folder / "x.duckdb")
+    return folder / "x.duckdb"
+
+
+def _ended(child: Any, kill_after: float | None, sent: signal.Signals) -> bool:
+    """Whether the signal met it; False where it came to its end before. Raises RuntimeError where it failed by itself."""
     child.start()
     child.join(kill_after)
-    if killed := child.is_alive() and kill_after is not None:
-        os.kill(child.pid, signal.SIGKILL)
+    if met := child.is_alive() and kill_after is not None:
+        os.kill(child.pid, sent)
     child.join()
-    if not killed and child.exitcode != 0:
-        raise RuntimeError(f"a run ended with {child.exitcode}, and nobody killed it")
-    return bool(killed)
+    if child.exitcode != 0 and not (met and child.exitcode in (-sent, 128 + sent, 130)):
+        raise RuntimeError(f"a process ended with {child.exitcode} {'after ' + sent.name if met else 'by itself'}")
+    return bool(met)
 
 
-def _served(served: StandIn) -> int:
-    return len(served.seen) + sum(len(batch.items) for batch in served.batches.made.values())
+def _said(ledger: Path) -> str:
+    said = Path(f"{ledger}.said")
+    return said.read_text()[-500:] if said.exists() else ""
 
 
-def _stored(ledger: Path) -> dict[str, Sequence[Any]]:
-    reader = read(ledger)
-    return {name: reader.query(f"SELECT {columns} FROM {name} ORDER BY ALL").rows() for name, columns in SAME.items()}
+def _reported(ledger: Path) -> int:
+    from coordeval.ledger import Ledger, read
+
+    with Ledger.open(ledger, purpose="kills") as opened:
+        return opened.books(read(ledger).study("kills").study_id).uncertain
 
 
-def report(result: Result, *, batch: bool) -> str:
-    """One line for one way of running."""
+def report(name: str, result: Result) -> str:
+    """One line for one target."""
+    ways = ", ".join(f"{count} {way}" for way, count in sorted(result.kills.items()))
+    money = (
+        f"; {result.served} replies paid, {result.stored} stored, {result.paid_twice} paid and lost "
+        f"({result.reported} reported as perhaps charged, {result.at_kills} could have been under way or cut off)"
+        if result.served
+        else ""
+    )
     return (
-        f"{'in batches' if batch else 'live'}: {result.kills} kills over {result.studies} studies; "
-        f"{'every table as in a run that nobody killed' if not result.different else f'DIFFERENT: {result.different}'}; "
-        f"{result.served} replies paid, {result.stored} stored, {result.paid_twice} paid and lost at a kill "
-        f"({result.reported} reported as perhaps charged, {result.at_kills} could have been under way): "
+        f"{name}: {result.kills.total()} kills ({ways}; {result.cuts} cut off a write) over {result.ledgers} ledgers: "
+        f"{'every table as where nobody killed' if not result.wrong else '; '.join(result.wrong[:5])}{money}: "
         f"{'sound' if result.sound else 'NOT SOUND'}"
     )
 
 
-def main(kills: int = 50, seed: int = 1) -> None:
-    for batch in (False, True):
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.monotonic()
-            result = measure(Path(folder), kills=kills, seed=seed, batch=batch)
-            print(f"{report(result, batch=batch)} ({time.monotonic() - began:.0f} s, seed {seed})", flush=True)
-            if not result.sound:
-                raise SystemExit(1)
+def _folder() -> AbstractContextManager[str]:
+    return tempfile.TemporaryDirectory(prefix="kills-")
+
+
+def main(kills: int = 100, seed: int = 1, seconds: float = float("inf"), only: str | None = None) -> int:
+    sound = True
+    for name, (target, share) in TARGETS.items():
+        if only not in (None, name):
+            continue
+        own = 1.0 if only else share
+        began = time.monotonic()
+        with _folder() as folder:
+            result = measure(target, Path(folder), kills=max(1, round(kills * own)), seed=seed, seconds=seconds * own)
+        print(f"{report(name, result)} ({time.monotonic() - began:.0f} s, seed {seed})", flush=True)
+        sound &= result.sound
+    return int(not sound)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="kill for so long at most, over all targets")
+    parser.add_argument("--only", choices=TARGETS, help="one target")
     asked = parser.parse_args()
-    main(asked.kills, asked.seed)
+    raise SystemExit(main(asked.kills, asked.seed, asked.seconds, asked.only))

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.simulate --seeds 1000 --seed 1`. The core is the real one: cells, panel, draws, budget, pacing, waves
 of batches. The server and the disk are simulated. A seed that fails is shrunk to the fewest kinds of faults that still fail,
-and is the same when it is run again: `--only SEED`.
+and is the same when it is run again: `--only SEED`. With `--kept FILE` each outcome is a line of that file, and the same
+command goes on where it was stopped.
 
 What must hold, whatever happens: every forecast is there in the end and is the one of a run without faults; each draw once;
 the budget never exceeded; no reply charged without being stored but those that were lost or under way at a kill, and never
@@ -24,6 +25,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 from unittest.mock import patch
+
+import orjson
 
 from benchmarks.simulated_world import MODEL, Disk, Faults, Server
 from benchmarks.virtual_time import Stuck, VirtualLoop
@@ -278,35 +281,51 @@ def _oracle(made: Bench, disk: Disk, server: Server, batch: bool) -> list[str]:
     return found
 
 
-def main(seeds: int = 1000, seed: int = 1, seconds: float | None = 300.0, only: int | None = None) -> int:
-    began, broken = time.monotonic(), 0
-    total = Outcome(seed, Faults())
-    n = 0
+COUNTED = ("runs", "kills", "replies", "stored", "seconds")
+
+
+def main(
+    seeds: int = 1000, seed: int = 1, seconds: float | None = 300.0, only: int | None = None, kept: Path | None = None
+) -> int:
+    began, wanted = time.monotonic(), range(seed, seed + seeds) if only is None else [only]
+    done = {line["seed"]: line for line in _lines(kept) if line["seed"] in wanted}
     with bench() as made:
-        for one in range(seed, seed + seeds) if only is None else [only]:
+        for one in wanted:
+            if one in done:
+                continue
             if seconds is not None and time.monotonic() - began > seconds:
                 break
-            n += 1
+            at = time.process_time()
             outcome = schedule(made, one)
-            total.runs += outcome.runs
-            total.kills += outcome.kills
-            total.replies += outcome.replies
-            total.stored += outcome.stored
-            total.seconds += outcome.seconds
             if outcome.broken:
-                broken += 1
                 least = shrunk(made, one)
                 print(
                     f"seed {one} fails, also with only {', '.join(least.faults.kinds()) or 'no fault'}:",
                     *least.broken[:5],
                     sep="\n  ",
                 )
+            counts = {name: getattr(outcome, name) for name in COUNTED}
+            done[one] = {"seed": one, **counts, "broken": outcome.broken, "cpu": time.process_time() - at}
+            if kept is not None:
+                with kept.open("ab") as file:  # each on a line of its own, also after one that was cut off
+                    file.write(b"\n" + orjson.dumps(done[one]))
+    total = {name: sum(one[name] for one in done.values()) for name in (*COUNTED, "cpu")}
+    broken = [one["seed"] for one in done.values() if one["broken"]]
     print(
-        f"{n} schedules, {total.runs} runs, {total.kills} kills, {total.seconds / 86_400:.0f} days of virtual time: "
-        f"{total.replies} replies charged, {total.stored} stored; {broken} broke a rule "
-        f"({time.monotonic() - began:.0f} s, seeds from {seed})"
+        f"{len(done)} schedules, {total['runs']} runs, {total['kills']} kills, {total['seconds'] / 86_400:.0f} days of "
+        f"virtual time: {total['replies']} replies charged, {total['stored']} stored; {len(broken)} broke a rule "
+        f"({total['cpu']:.0f} s of processor, seeds from {seed})"
     )
     return int(bool(broken))
+
+
+def _lines(kept: Path | None) -> list[dict[str, Any]]:
+    """What was kept; a last line that was cut off is made again."""
+    found = []
+    for line in kept.read_bytes().splitlines() if kept is not None and kept.exists() else ():
+        with contextlib.suppress(orjson.JSONDecodeError):
+            found.append(orjson.loads(line))
+    return found
 
 
 if __name__ == "__main__":
@@ -315,5 +334,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=None, help="begin no schedule after so long")
     parser.add_argument("--only", type=int, default=None, metavar="SEED", help="one schedule, again")
+    parser.add_argument("--kept", type=Path, default=None, metavar="FILE", help="outcomes, a line each; goes on with it")
     asked = parser.parse_args()
-    raise SystemExit(main(asked.seeds, asked.seed, asked.seconds, asked.only))
+    raise SystemExit(main(asked.seeds, asked.seed, asked.seconds, asked.only, asked.kept))

@@ -22,6 +22,8 @@ class _Selector(selectors.BaseSelector):
         self.loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if (end := self.loop.ends()) is not None:
+            raise end
         ready = self._real.select(0)
         if ready or timeout == 0:
             return ready
@@ -58,6 +60,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now
+
+    def ends(self) -> BaseException | None:
+        """What ends the loop where it stands; nothing does."""
+        return None
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         future = self.create_future()

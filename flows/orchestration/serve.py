@@ -80,7 +80,16 @@ def server(console: Console, port: int | None) -> Iterator[tuple[str, Callable[[
 
 @contextlib.contextmanager
 def _started(port: int, log: Path, api: str) -> Iterator["subprocess.Popen[bytes]"]:
-    start = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    start = [
+        "-m",
+        "coordeval.flows.orchestration.own_machine",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     command = [sys.executable, *(["-c", _DIES_WITH_ITS_PARENT] if sys.platform == "linux" else []), *start]
     log.parent.mkdir(parents=True, exist_ok=True)
     # A group of its own: a terminal's Ctrl-C must not end the server to which runs still report how they ended.

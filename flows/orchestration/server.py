@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +17,8 @@ from coordeval.flows.run.stopping import Stop
 from coordeval.market_data.errors import CoordevalError
 
 STARTUP_SECONDS = 120
+PREFECTS_APP, OWN_APP = "prefect.server.api.server:create_app", "coordeval.flows.orchestration.own_machine:create_app"
+"""What Prefect starts, and the same for this machine's own programs only."""
 ANSWER_SECONDS = 15.0
 """How long a configured API may take to its first answer."""
 
@@ -69,7 +70,12 @@ def _start_server(stop: Stop) -> None:
     class Server(SubprocessASGIServer):
         def _run_uvicorn_command(self) -> "subprocess.Popen[Any]":
             popen = subprocess.Popen
-            subprocess.Popen = partial(popen, process_group=0, stdout=log, stderr=log)  # type: ignore[assignment, misc]
+
+            def started(args: list[str], **options: Any) -> "subprocess.Popen[Any]":
+                own = [OWN_APP if one == PREFECTS_APP else one for one in args]
+                return popen(own, **options | {"process_group": 0, "stdout": log, "stderr": log})
+
+            subprocess.Popen = started  # type: ignore[assignment, misc]
             try:
                 return super()._run_uvicorn_command()
             finally:

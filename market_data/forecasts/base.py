@@ -1,7 +1,9 @@
 """What a reader of forecasts is: it knows its files when it sees them, and says each forecast as a row of plain names."""
 
 import json
+import lzma
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +80,10 @@ def json_of(file: Path) -> Any:
         raise FormError(f"{file} is no JSON ({error}); download or write it again") from error
 
 
+_UNREADABLE: Final = (KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, zlib.error, lzma.LZMAError)
+"""What zipfile raises of an entry that is not there, is cut, or is not as it was packed."""
+
+
 def entry(archive: zipfile.ZipFile, name: str, file: Path) -> bytes:
     """One entry of a ZIP archive. Raises FormError: it is damaged, too large, or packed as this Python cannot unpack."""
     try:
@@ -85,7 +91,7 @@ def entry(archive: zipfile.ZipFile, name: str, file: Path) -> bytes:
         if info.file_size > LARGEST:
             raise FormError(f"{file}: its {name} unpacks to more than {LARGEST / 1e6:.0f} MB")
         return archive.read(name)
-    except (KeyError, zipfile.BadZipFile, NotImplementedError, OSError, ValueError, RuntimeError) as error:
+    except (*_UNREADABLE, OSError, ValueError, RuntimeError) as error:
         if isinstance(error, FormError):
             raise
         raise FormError(f"{file}: its {name} cannot be read ({error}); write the log again") from error

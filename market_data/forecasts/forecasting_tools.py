@@ -47,7 +47,7 @@ class ForecastingTools:
                 "closes_at": question.get("close_time"),
                 "resolved_at": question.get("actual_resolution_time"),
                 "cost_usd": report.get("price_estimate"),
-                "seconds": None if minutes is None else 60 * minutes,
+                "seconds": 60 * minutes if isinstance(minutes, int | float) and minutes is not True else None,
                 "rationale": report.get("explanation"),
             }
 

@@ -29,7 +29,8 @@ class ProphetArena:
             outcomes = object_in(_parsed(row.get("market_outcome")), f"{file}: market_outcome of prediction {place}")
             said = object_in(_parsed(row.get("prediction")), f"{file}: prediction {place}").get("probabilities")
             if isinstance(said, list):
-                said = {object_in(one, f"{file}: prediction {place}").get("market"): one.get("probability") for one in said}
+                rows = [object_in(one, f"{file}: prediction {place}") for one in said]
+                said = {str(one.get("market")): one.get("probability") for one in rows}
             for market, probability in object_in(said, f"{file}: the probabilities of prediction {place}").items():
                 if market not in outcomes:
                     passed_over["is of a market whose outcome is not there"] += 1

@@ -13,6 +13,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -96,6 +97,10 @@ def test_a_signal_ends_the_run_and_its_server_and_the_next_start_goes_on(study_f
             lines.append(line)
             if line.startswith("forecasts"):
                 assert _servers(home), "the server runs"
+                api = re.search(r"UI: (http://127\.0\.0\.1:\d+)", "".join(lines))[1] + "/api"
+                for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+                    assert httpx.post(f"{api}/deployments/filter", json={}, headers=headers).status_code == 403
+                assert httpx.post(f"{api}/deployments/filter", json={}, timeout=60).status_code == 200
                 send(process.pid, number)
                 break
         rest, _ = process.communicate(timeout=300)
@@ -142,6 +147,10 @@ def test_a_signal_ends_serve_and_the_server_that_it_started(study_file, tmp_path
             lines.append(line)
             if line.startswith("each day is done once"):
                 assert _servers(home), "the server runs"
+                api = re.search(r"UI: (http://127\.0\.0\.1:\d+)", "".join(lines))[1] + "/api"
+                for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+                    assert httpx.post(f"{api}/deployments/filter", json={}, headers=headers).status_code == 403
+                assert httpx.post(f"{api}/deployments/filter", json={}, timeout=60).status_code == 200
                 os.killpg(process.pid, signal.SIGTERM)
                 break
         rest, _ = process.communicate(timeout=300)
@@ -152,7 +161,7 @@ def test_a_signal_ends_serve_and_the_server_that_it_started(study_file, tmp_path
     assert _servers(home) == []
 
 
-_SERVER = re.compile(rb"uvicorn|prefect\0server\0start")
+_SERVER = re.compile(rb"uvicorn|server\0start")
 
 
 def _servers(home: Path) -> list[int]:

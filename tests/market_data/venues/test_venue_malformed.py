@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from venue_case import ALL_TIME, NOW, kalshi_row, manifold_row, metaculus_row
 
 from coordeval.market_data.bodies import json_value, storable
@@ -14,7 +16,7 @@ from coordeval.market_data.polymarket import Listed, parse_market, parse_markets
 from coordeval.market_data.polymarket.prices import clob_points, data_points
 from coordeval.market_data.polymarket.resolution import parse_clob_market, parse_payouts
 from coordeval.market_data.polymarket.trades import _batch
-from coordeval.market_data.types import Market
+from coordeval.market_data.types import Market, PricePoint
 from coordeval.market_data.venues import Completeness, next_page
 from coordeval.market_data.venues.kalshi import parse_kalshi
 from coordeval.market_data.venues.kalshi_prices import candle_points
@@ -200,3 +202,38 @@ def test_what_one_row_holds_never_costs_the_page(end):
     page = next_page(so_far, json_value(body), parse_manifold, id_field="id", aside=None)
     assert [row.market.id for row in page.listed] == ["a", "c"]
     assert [refused.item for refused in page.refused] == ["Manifold market b"]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from([odd for name, odd in ODD.items() if name != "a huge text"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(parser=st.sampled_from(list(PARSERS)), changes=st.lists(st.tuples(st.floats(0, 1), VALUES), min_size=2, max_size=4))
+def test_no_payload_with_several_odd_places_ends_in_anything_but_an_answer_or_a_named_refusal(parser, changes):
+    payload, parse = PARSERS[parser]
+    for where, value in changes:
+        there = [path for path in places(payload) if path]
+        if there:
+            payload = mutated(payload, there[int(where * (len(there) - 1))], value)
+    try:
+        made = parse(payload)
+    except CoordevalError as refused:
+        str(refused).encode("utf-8", "backslashreplace")
+        return
+    for point in [one for one in (made if isinstance(made, list | tuple) else ()) if isinstance(one, PricePoint)]:
+        assert 0 <= point.price <= 1
+        assert point.knowable_at.tzinfo is not None
+        assert point.knowable_at <= NOW
+    market = getattr(made, "market", None)
+    if market is not None:
+        assert market.id
+        assert market.question
