@@ -5,10 +5,11 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
-from coordeval.agents.budget import BYTES_PER_TOKEN, SERVER_TOKENS, Budgeted, BudgetExhausted
+from coordeval.agents.budget import BYTES_PER_TOKEN, SERVER_TOKENS, Budgeted, BudgetExhausted, worst_cases
 from coordeval.agents.failures import ModelAccessError, RequestRefused, Unavailable
 from coordeval.agents.messages import ModelError, Reply, Request, Slot, Usage
 from coordeval.agents.prices import PriceBook
@@ -257,3 +258,24 @@ async def test_a_model_of_unknown_price_that_answers_changes_nothing_that_is_kep
     budget = Budgeted(Swapped(lambda tokens: None), limit_micro_usd=100, price_book=BOOK)
     await budget.complete(request(60), SLOT)
     assert budget.spent_micro_usd == 60
+
+
+async def test_a_call_that_a_batch_of_an_earlier_run_holds_counts_once():
+    """It was counted as spent; while it is taken up it is in flight, and then what it cost."""
+
+    class Holding(Priced):
+        def held(self, request: Request, slot: Slot) -> dict[str, Any]:
+            return {"attempt_id": "a", "payer": "f", "worst_micro_usd": 60}
+
+    budget = budgeted(Holding(lambda tokens: tokens), 100, spent=90)
+    await budget.complete(request(50), SLOT)
+    assert budget.spent_micro_usd == 90 - 60 + 50
+
+
+def test_stored_replies_without_a_price_count_with_their_worst_case():
+    book, on = PriceBook.bundled(), date(2026, 11, 15)
+    known, size, most = "claude-opus-4-6", 8000, 100
+    worst = book.worst_case(known, on, input_tokens=size // BYTES_PER_TOKEN + SERVER_TOKENS, output_tokens=most)
+    assert worst is not None
+    assert worst_cases(book, [(known, size, most)], on) == worst > 0
+    assert worst_cases(book, [(known, size, most), ("of no book", size, most)], on) == worst

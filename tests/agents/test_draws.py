@@ -288,3 +288,16 @@ def test_a_stored_reply_comes_back_whole(reply):
     again = decode_reply(encoded)
     assert again == reply
     assert again.encoded() == encoded
+
+
+async def test_replies_that_cannot_be_used_are_kept_and_the_failure_says_that_they_were_charged():
+    class Spoiled(Sampling):
+        async def complete(self, request: Request, slot: Slot) -> Reply:
+            return replace(await super().complete(request, slot), fault="it holds no text")
+
+    model, disk = Spoiled(), Disk()
+    with pytest.raises(
+        ModelError, match="asked-1: a reply was served and charged, and cannot be used: it holds no text"
+    ) as failed:
+        await draws(model, disk).complete(REQUEST, SLOT)
+    assert (model.calls, len(disk.rows), len(failed.value.discarded)) == (2, 2, 2)

@@ -75,15 +75,17 @@ def test_an_as_of_time_needs_a_time_zone():
 
 
 @pytest.mark.parametrize(
-    "items",
+    ("items", "kind"),
     [
-        pytest.param({"prices": [price(-SECOND, market="m2")]}, id="another market's price"),
-        pytest.param({"documents": [document(-SECOND, market="m2")]}, id="another market's document"),
-        pytest.param({"documents": [document(SECOND, market="m2")]}, id="also where it would be refused as late"),
+        pytest.param({"prices": [price(-SECOND, market="m2")]}, "price", id="another market's price"),
+        pytest.param({"documents": [document(-SECOND, market="m2")]}, "document", id="another market's document"),
+        pytest.param(
+            {"documents": [document(SECOND, market="m2")]}, "document", id="also where it would be refused as late"
+        ),
     ],
 )
-def test_a_view_takes_nothing_that_belongs_to_another_market(items):
-    with pytest.raises(DataError, match=r"market m1: a .* of market m2"):
+def test_a_view_takes_nothing_that_belongs_to_another_market(items, kind):
+    with pytest.raises(DataError, match=rf"market m1: a {kind} of market m2"):
         view(**items)
 
 

@@ -78,3 +78,9 @@ def test_the_tail_of_a_null_is_fitted_where_few_draws_reach_so_far():
     assert np.median(found[:, 1]) < 1e-4
     drawn = rng.gamma(4, size=500)
     assert upper_tail(drawn, 4.0) == (1 + np.sum(drawn >= 4)) / 501
+
+
+def test_one_random_sign_is_enough_to_ask_for_and_a_pair_says_the_same_beside_a_much_larger_one():
+    assert sign_flip(np.array([[0.2]]), n=1) == [(1.0, True)]
+    small = np.array([0.2, 0.1, 0.3, -0.05])
+    assert sign_flip(np.column_stack([small, small * 1e11]))[0] == sign_flip(small[:, None])[0]

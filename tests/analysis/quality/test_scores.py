@@ -140,3 +140,9 @@ def test_scores_lie_in_their_range(pairs):
     p, y = (np.array(column) for column in zip(*pairs, strict=True))
     assert 0 <= brier(p, y) <= 1
     assert 0 <= log_score(p, y).nats <= -np.log(1e-3) + 1e-12
+
+
+def test_a_price_that_is_none_is_one_that_is_not_known_and_one_out_of_range_is_named():
+    assert alpha([0.5, 0.5], [1, 0], [None, 0.4]).n == 1
+    with pytest.raises(AnalysisError, match=r"price\[0\] is 1\.5"):
+        alpha([0.5], [1], [1.5])
