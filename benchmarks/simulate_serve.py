@@ -29,6 +29,7 @@ from typing import Any
 from unittest.mock import patch
 
 import httpx
+import stamina
 
 from benchmarks.simulated_world import MODEL, Faults, Server
 from benchmarks.virtual_time import VirtualLoop
@@ -394,6 +395,7 @@ def oracle(world: World) -> None:
 
 
 def main(seeds: int = 5, seed: int = 1, hours: float = 24.0, studies: int = 2) -> int:
+    stamina.instrumentation.set_on_retry_hooks([])
     total, broken, cpu = Outcome(seed), 0, time.process_time()
     for one in range(seed, seed + seeds):
         outcome = simulate(one, hours, studies)
