@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from coordeval.ledger import LedgerError
 from coordeval.ledger.journal import Journal
 
 
@@ -94,3 +95,10 @@ def test_a_kill_between_what_is_said_to_be_moved_and_its_deletion_is_no_damage(f
     assert again.damage == "", "nothing was lost, so nobody is told that something was"
     assert len(list(again.entries())) == 5 + kept, "what is moved twice changes nothing"
     again.close()
+
+
+def test_a_journal_that_is_closed_says_so_to_whoever_puts(tmp_path):
+    journal = Journal(tmp_path / "j")
+    journal.close()
+    with pytest.raises(LedgerError, match="j: the ledger is closed; open it again to write"):
+        journal.put_many([("t", "k", {})])
