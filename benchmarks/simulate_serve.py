@@ -150,7 +150,10 @@ class Machine:
 
     def open(self) -> None:
         """Readers of a life share one opening of its file, which then stands in its log too: a day costs half."""
-        Ledger.open(self.ledger, purpose="a simulation").close()
+        if not self.ledger.exists():  # else what a kill left is moved by the first job, which may be killed at it
+            self.dead = True
+            Ledger.open(self.ledger, purpose="a simulation").close()
+            self.dead = False
         self.opened.enter_context(kept_open(self.ledger))
 
     def may_be_held(self) -> None:
