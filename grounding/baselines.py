@@ -2,14 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-import numpy as np
-
 from coordeval.grounding.game import PLAYERS, Conditions, Game, Instance, Round, Units
-from coordeval.grounding.optimum import allocations, optimum, values
+from coordeval.grounding.optimum import allocations, optimum
+from coordeval.grounding.planned import best_within_half
 from coordeval.grounding.rewards import settled
 
 Buys = Callable[[Instance, int, int, int], Units]
@@ -25,15 +23,7 @@ def chance(instance: Instance, number: int, player: int, replicate: int = 0) -> 
 
 def fair_split(instance: Instance, number: int, player: int, replicate: int = 0) -> Units:
     """The player's best within half of every supply, so that nothing is ever overdrawn."""
-    return _best_of_half(instance, number, player)
-
-
-@lru_cache(maxsize=4096)
-def _best_of_half(instance: Instance, number: int, player: int) -> Units:
-    may = allocations(instance.rules)
-    half = np.array([resource.supply // 2 for resource in instance.rules.resources])
-    worth = np.where((np.array(may) <= half).all(axis=1), values(instance.rules, instance.projects[number][player]), -1)
-    return may[int(np.argmax(worth))]
+    return best_within_half(instance.rules, instance.projects[number][player])
 
 
 BASELINES: Final[Mapping[str, Buys]] = MappingProxyType({"chance": chance, "fair_split": fair_split})

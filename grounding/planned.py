@@ -62,6 +62,14 @@ def plan_worth(rules: Rules, projects: Pair, share: float, luck: float, *, over:
     return there[rows[chosen]], there[columns[chosen]]
 
 
+@lru_cache(maxsize=4096)
+def best_within_half(rules: Rules, projects: Projects) -> Units:
+    """A player's best within half of every supply, so that two of them never want too much."""
+    may, half = allocations(rules), np.array([resource.supply // 2 for resource in rules.resources])
+    worth = np.where((np.array(may) <= half).all(axis=1), values(rules, projects), -1)
+    return may[int(np.argmax(worth))]
+
+
 def wanted_by_both(projects: Pair) -> tuple[int, ...]:
     """The kinds of resource that some project of each needs."""
     needed = [{kind for project in own for kind, n in enumerate(project.needs) if n} for own in projects]

@@ -17,7 +17,8 @@ class PlayersSection(ModelSettings):
 
     provider: Literal["players"]
     habits: dict[str, Any] = Field(default_factory=dict)
-    """What goes wrong with them, at which rates: forgets, anchors, splits, slips, heeds; ladder; seed."""
+    """What goes wrong with them, at which rates: forgets, anchors, splits, slips, withholds, blunders; and convention,
+    heeds, ladder, seed."""
 
     @property
     def model_id(self) -> str:

@@ -8,10 +8,14 @@ text's bytes; at stated rates it
     anchors   after a round that was carried out and short of the optimum, it proposes the same again
     splits    it proposes half of everything that both want, where that is short of the optimum
     slips     what it submits is a unit more or less of something than it agreed to
+    withholds it does not tell the other its projects
+    blunders  alone, or for both, it buys half of what it should
 
 and where nothing goes wrong it earns `ladder[n]` of the optimum in the n-th round that it can remember, and never less than
 before. `heeds` is the chance that a record, a restatement or a mediator's advice before its eyes keeps it from what it would
-have got wrong. Alone without talk it buys the best for itself, against what the other bought last where it saw that.
+have got wrong. Without talk it buys the best for itself, against what the other bought last where it saw that; or, at the
+rate `convention`, what it would expect of anybody: the first of the best plans where it knows both, else the best within
+half of everything, and from then on by turns one takes the best of what the other left.
 """
 
 from collections.abc import Sequence
@@ -24,11 +28,12 @@ from coordeval.grounding.driving import Handed
 from coordeval.grounding.game import MEDIATOR, GameError, Plan, Units
 from coordeval.grounding.handed import purchase_problem, purchases_of, rows_of
 from coordeval.grounding.optimum import best_reply
-from coordeval.grounding.planned import Pair, equal_split, falls_short, plan_worth, reward
+from coordeval.grounding.planned import Pair, best_within_half, equal_split, falls_short, plan_worth, reward
 from coordeval.grounding.reading import Heard, Past, Seen, projects_in, read
 
-Habit = Literal["forgets", "anchors", "splits", "slips"]
+Habit = Literal["forgets", "anchors", "splits", "slips", "withholds", "blunders"]
 HABITS: Final[tuple[Habit, ...]] = ("forgets", "anchors", "splits", "slips")
+"""Those of pairs, one for each failure mode."""
 _POOR: Final = (0.4, 0.75)
 
 
@@ -42,6 +47,9 @@ class Habits:
     anchors: float = 0.0
     splits: float = 0.0
     slips: float = 0.0
+    withholds: float = 0.0
+    blunders: float = 0.0
+    convention: float = 0.0
     heeds: float = 0.8
 
     def __post_init__(self) -> None:
@@ -102,6 +110,9 @@ class SimulatedPlayer:
         if named:
             return self._says(seen, "That is settled.", None, done=True)
         if (projects := _known(seen)) is None:
+            if luck("withholds") < self.habits.withholds:
+                self.planted.append(Planted(seen.told.number, seen.me, "withholds"))
+                return self._says(seen, "I keep what I need it for to myself.", None, done=True)
             own = seen.told.projects[seen.me] or ()
             told = "; ".join(f"{p.name}: each run needs {seen.told.rules.words(p.needs)} and earns {p.reward}" for p in own)
             return self._says(seen, f"My projects: {told}.", None, done=False)
@@ -149,7 +160,11 @@ class SimulatedPlayer:
         if problem and not any(offer.agreed for offer in seen.offers):
             return rules.nothing
         if seen.told.answers_for is not None or seen.fixed:
-            return _alone(seen, luck)
+            units = _alone(seen, luck)
+            if luck("blunders") >= self.habits.blunders:
+                return units
+            self.planted.append(Planted(seen.told.number, me, "blunders"))
+            return tuple(n // 2 for n in units)
         warned = any(said.role in ("restating", "mediation") for said in _now(seen, every=True))
         minds = warned and luck("heeds") < self.habits.heeds
         plan = _agreed(seen)
@@ -157,7 +172,7 @@ class SimulatedPlayer:
         if advice and (minds or plan is None):
             plan = advice[-1]
         if plan is None:
-            return _selfish(seen, luck)
+            return _by_convention(seen) if luck("convention") < self.habits.convention else _selfish(seen, luck)
         if not problem and not minds and luck("slips") < self.habits.slips:
             near = [units for units in _near(plan[me]) if not purchase_problem(units, rules) and min(units) >= 0]
             if near:
@@ -248,6 +263,19 @@ def _selfish(seen: Seen, luck: _Luck) -> Units:
     other = seen.past[-1].plan[1 - me] if seen.past else rules.nothing
     replies = best_reply(rules, seen.told.projects[me] or (), other)
     return replies[int(luck("which") * len(replies))]
+
+
+def _by_convention(seen: Seen) -> Units:
+    """What anybody would expect of it, so that two who follow it never want too much."""
+    rules, me = seen.told.rules, seen.me
+    if (projects := _known(seen)) is not None:
+        return plan_worth(rules, projects, 1.0, 0.0)[me]
+    last = seen.past[-1] if seen.past and not seen.told.rotating else None
+    if last is None or last.void:
+        return best_within_half(rules, seen.told.projects[me] or ())
+    if seen.told.number % 2 != me:
+        return last.plan[me]
+    return best_reply(rules, seen.told.projects[me] or (), last.plan[1 - me])[0]
 
 
 def pair_of(habits: Habits) -> Sequence[SimulatedPlayer]:

@@ -1,12 +1,12 @@
 """The grounding game's self-test: simulated pairs with known habits, what is found of these, the published pattern redone.
 
 Three things are held: what is planted is found at its rate, and in players without it at most 2% of the chances are called a
-failure; solo and oracle are near the optimum, pairs below where something is planted and not where nothing is, no talk is
-worst, and disclosure is not enough; and in every arm the waterfall's steps add up to the whole loss exactly.
+failure; the published pattern shows itself, each statement in players who have the failure behind it and not in players who
+do not (`STATEMENTS`); and in every arm the waterfall's steps add up to the whole loss exactly.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
@@ -39,7 +39,7 @@ ARMS: Final[Mapping[str, tuple[Conditions, Seat]]] = {
     "talk, shifting": (Conditions(structured=True, history="shifting"), "pair"),
     "no talk": (Conditions(talk=False), "pair"),
 }
-WORLDS: Final[Mapping[str, Habits]] = {
+_OF_PAIRS: Final[Mapping[str, Habits]] = {
     "nothing": Habits(),
     "forgets": Habits(forgets=RATE),
     "splits": Habits(splits=RATE),
@@ -48,6 +48,65 @@ WORLDS: Final[Mapping[str, Habits]] = {
     "learning, anchors": Habits(ladder=LEARNING, anchors=RATE),
     "all": Habits(ladder=(0.75, 1.0), forgets=RATE, anchors=RATE, splits=RATE, slips=RATE / 2),
 }
+WORLDS: Final[Mapping[str, Habits]] = {
+    **_OF_PAIRS,
+    "blunders": Habits(blunders=RATE),
+    "withholds": Habits(withholds=1.0),
+    "all, convention": replace(_OF_PAIRS["all"], convention=1.0),
+}
+Got = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One statement of the published pattern: it is to hold in the world `with_it`, and not in the world `without`."""
+
+    says: str
+    arms: tuple[str, ...]
+    """Whose efficiency it is about."""
+    holds: Callable[[Got], bool]
+    with_it: str
+    without: str
+
+
+STATEMENTS: Final[tuple[Statement, ...]] = (
+    Statement(
+        says="solo agents are near the optimum",
+        arms=("solo",),
+        holds=lambda got: got["solo"] >= GOOD_ENOUGH,
+        with_it="all",
+        without="blunders",
+    ),
+    Statement(
+        says="an oracle is near the optimum",
+        arms=("oracle",),
+        holds=lambda got: got["oracle"] >= GOOD_ENOUGH,
+        with_it="all",
+        without="blunders",
+    ),
+    Statement(
+        says="pairs are below",
+        arms=("oracle", "talk"),
+        holds=lambda got: got["talk"] < GOOD_ENOUGH * got["oracle"],
+        with_it="all",
+        without="nothing",
+    ),
+    Statement(
+        says="no talk is worst",
+        arms=("talk", "talk, shifting", "no talk"),
+        holds=lambda got: got["no talk"] == min(got.values()),
+        with_it="all",
+        without="all, convention",
+    ),
+    Statement(
+        says="disclosure is not enough",
+        arms=("talk", "talk, disclosed"),
+        holds=lambda got: got["talk"] < GOOD_ENOUGH and got["talk, disclosed"] < GOOD_ENOUGH,
+        with_it="all",
+        without="withholds",
+    ),
+)
+"""`GOOD_ENOUGH` is what the paper calls optimal. What solo agents and an oracle show is that nobody fails alone."""
 CONTROL: Final[Mapping[str, str]] = {
     "forgets": "nothing",
     "splits": "nothing",
@@ -138,23 +197,23 @@ class GroundingTest:
 
     def _off_pattern(self) -> list[str]:
         said = []
-        for world, found in self.pattern.items():
-            got = dict(found.means.select("arm", "mean").iter_rows())
-            said += [f"{world}: {arm} gets {got[arm]:.3f}" for arm in ("solo", "oracle") if got[arm] < GOOD_ENOUGH]
-            if got["no talk"] != min(got.values()):
-                said.append(f"{world}: no talk is not the worst")
-            short = [arm for arm in ("talk", "talk, disclosed") if got[arm] < GOOD_ENOUGH]
-            if world == "nothing" and short:
-                said.append(f"nothing is planted and {' and '.join(short)} fall short of {GOOD_ENOUGH}")
-            if world == "all" and len(short) < 2:
-                said.append("everything is planted, and pairs, told all or not, do not fall short")
-            if world.startswith("learning") and got["talk, shifting"] >= got["talk"]:
+        for one in STATEMENTS:
+            if not one.holds(self.got(one.with_it)):
+                said.append(f"{one.says}: not so where it is planted ({one.with_it})")
+            if one.holds(self.got(one.without)):
+                said.append(f"{one.says}: so where it is not planted, too ({one.without})")
+        for world in ("learning", "learning, anchors"):
+            if self.got(world)["talk, shifting"] >= self.got(world)["talk"]:
                 said.append(f"{world}: history makes no difference")
         for world, control in CONTROL.items():
             high = self._below(world, control)
             if high is None or high >= 0:
                 said.append(f"{world}: not clearly below {control}")
         return said
+
+    def got(self, world: str) -> Got:
+        """Arm → efficiency, in a world."""
+        return dict(self.pattern[world].means.select("arm", "mean").iter_rows())
 
     def _below(self, world: str, control: str) -> float | None:
         """The upper end of the interval of what planting it changed."""

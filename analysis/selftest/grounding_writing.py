@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from coordeval.analysis.selftest.audits_writing import markdown
-from coordeval.analysis.selftest.grounding import ARMS, FALSE_ALARMS, RATE, GroundingTest
+from coordeval.analysis.selftest.grounding import ARMS, FALSE_ALARMS, RATE, STATEMENTS, GroundingTest
 from coordeval.grounding.waterfall import CAUSES
 
 Rows = list[tuple[str, ...]]
@@ -16,6 +16,9 @@ NAMES: Final = {
     "learning": "nothing, and learns by rounds",
     "learning, anchors": "learns by rounds, and repeats a short plan",
     "all": "all of these",
+    "blunders": "buys half of what it should when alone",
+    "withholds": "does not tell its projects",
+    "all, convention": "all of these, and a convention without talk",
 }
 
 
@@ -25,6 +28,19 @@ def pattern_rows(found: GroundingTest) -> Rows:
     for world, compared in found.pattern.items():
         by = {row["arm"]: row for row in compared.means.iter_rows(named=True)}
         rows.append((NAMES[world], *(_between(by[arm]["mean"], by[arm]["low"], by[arm]["high"]) for arm in ARMS)))
+    return rows
+
+
+def statement_rows(found: GroundingTest) -> Rows:
+    """Header and a row for each statement of the published pattern: where it is to hold and where it is not."""
+    rows: Rows = [("the paper says", "where it is planted", "holds", "where it is not", "holds")]
+    for one in STATEMENTS:
+        cells: list[str] = []
+        for world in (one.with_it, one.without):
+            got = found.got(world)
+            figures = ", ".join(f"{arm.replace('talk, ', '')} {got[arm]:.3f}" for arm in one.arms)
+            cells += [f"{NAMES[world]}: {figures}", "yes" if one.holds(got) else "no"]
+        rows.append((one.says, *cells))
     return rows
 
 
@@ -70,6 +86,7 @@ def tables(found: GroundingTest) -> dict[str, Rows]:
     """All of them by title."""
     return {
         "what of the optimum they get": pattern_rows(found),
+        "what the paper says, planted and not": statement_rows(found),
         "what is found of what is planted": detection_rows(found),
         "from what solo agents get to what pairs got": loss_rows(found),
         "repairs, of players with all habits": repair_rows(found),
@@ -83,6 +100,14 @@ def as_values(found: GroundingTest) -> dict[str, Any]:
         "seed": found.seed,
         "games": found.games,
         "efficiency": {world: one.means.to_dicts() for world, one in found.pattern.items()},
+        "statements": [
+            {
+                "says": one.says,
+                one.with_it: one.holds(found.got(one.with_it)),
+                one.without: one.holds(found.got(one.without)),
+            }
+            for one in STATEMENTS
+        ],
         "lowered": found.lowered.differences.to_dicts(),
         "detected": [asdict(one) | {"rate": one.rate, "false_alarms": one.false_alarms} for one in found.detected],
         "repairs": found.repairs.differences.to_dicts(),
@@ -99,8 +124,8 @@ def as_values(found: GroundingTest) -> dict[str, Any]:
 def measured(found: GroundingTest, command: str) -> str:
     """All of it as Markdown."""
     size = found.size
-    pattern, detection, repairs, losses = (
-        markdown(rows(found)) for rows in (pattern_rows, detection_rows, repair_rows, loss_rows)
+    pattern, statements, detection, repairs, losses = (
+        markdown(rows(found)) for rows in (pattern_rows, statement_rows, detection_rows, repair_rows, loss_rows)
     )
     base = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.baselines.items())
     return "\n".join(
@@ -114,6 +139,10 @@ def measured(found: GroundingTest, command: str) -> str:
             pattern,
             "",
             f"Without a model: {base}.",
+            "",
+            "What the paper says, in players who have the failure behind it and in players who do not:",
+            "",
+            statements,
             "",
             "What is found of what is planted, and how often in players without any habit (at most",
             f"{FALSE_ALARMS:.0%} is promised):",
