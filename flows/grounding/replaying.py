@@ -70,7 +70,7 @@ class Replay:
             "best_plan": rules.plan_words(best),
             "lost": [{"cause": cause, "about": CAUSES[cause], "reward": loss} for cause, loss in lost(game, played) if loss],
             "mishaps": [
-                {"player": one.player + 1, "name": one.name, "what": one.what, "then": one.then}
+                {"who": _who(one.player), "name": one.name, "what": one.what, "then": one.then}
                 for one in game.mishaps
                 if one.round == number and one.name != "overdrawn"
             ],
@@ -135,11 +135,20 @@ def lines_of(played: dict[str, Any]) -> list[str]:
         lines.append(f"{sign} {abs(loss['reward'])}: {loss['about']}")
     if played["lost"]:
         lines.append(f"best plan: {played['best_plan']}")
-    lines += [f"player {one['player']}, {one['name']} ({one['then']}): {one['what']}" for one in played["mishaps"]]
+    lines += [f"{one['who']}, {one['name']} ({one['then']}): {one['what']}" for one in played["mishaps"]]
     return lines
 
 
+def _who(player: int) -> str:
+    return "mediator" if player == MEDIATOR else f"player {player + 1}"
+
+
 def _said(message: Message, rules: Rules) -> dict[str, Any]:
-    who = "mediator" if message.player == MEDIATOR else f"player {message.player + 1}"
     does = [*message.acts, *([rules.plan_words(message.plan)] if message.plan is not None else [])]
-    return {"who": who, "step": message.step, "text": message.text, "does": "; ".join(does), "done": message.ready}
+    return {
+        "who": _who(message.player),
+        "step": message.step,
+        "text": message.text,
+        "does": "; ".join(does),
+        "done": message.ready,
+    }

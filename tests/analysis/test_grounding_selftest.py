@@ -52,10 +52,10 @@ def test_it_is_told_in_tables_and_as_values(small):
         assert lines
         assert {len(line) for line in lines} == {len(header)}
     page = into(
-        "a\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nb", measured(small, "coordeval selftest grounding")
+        "a\n<!-- measured: begin -->\nyesterday\n<!-- measured: end -->\nb", measured(small, "coordeval selftest grounding")
     )
     assert "3 instances" in page
-    assert "old" not in page
+    assert "yesterday" not in page
     assert as_values(small)["losses"]["nothing"]["pairs"] == 1.0
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from coordeval.agents.messages import Request, Slot
 from coordeval.agents.scaffold import next_message
+from coordeval.grounding.baselines import baseline
 from coordeval.grounding.driving import FORMS, played
 from coordeval.grounding.game import Conditions, Game, GameError
 from coordeval.grounding.instances import instances
@@ -51,6 +52,24 @@ def test_without_talk_they_get_less_and_without_history_still_less():
         sum(g.efficiency for g in games(Habits(), talk=False, history=history)[0]) for history in ("stable", "shifting")
     )
     assert len(GAMES) * 0.9 > stable > shifting
+
+
+def test_who_shares_a_convention_never_overdraws_without_a_word_and_gets_all_where_both_know_all():
+    silent, _ = games(Habits(convention=1.0), talk=False)
+    assert not [played for game in silent for played in game.rounds if played.over]
+    assert [game.efficiency for game in silent] > [baseline("fair_split", one).efficiency for one in GAMES]
+    assert {game.efficiency for game in games(Habits(convention=1.0), talk=False, disclosed=True)[0]} == {1.0}
+
+
+def test_who_keeps_its_projects_to_itself_is_helped_by_disclosure_and_who_blunders_alone_is_not():
+    secret, planted = games(Habits(withholds=1.0))
+    assert set(planted) == {"withholds"}
+    assert sum(game.efficiency for game in secret) < len(GAMES) * 0.6
+    assert {game.efficiency for game in games(Habits(withholds=1.0), disclosed=True)[0]} == {1.0}
+    for seat in ("solo", "oracle"):
+        alone, planted = games(Habits(blunders=1.0), seat=seat)
+        assert set(planted) == {"blunders"}
+        assert max(game.efficiency for game in alone) < 0.95
 
 
 @pytest.mark.parametrize("habit", HABITS)
@@ -101,7 +120,9 @@ async def test_behind_the_model_interface_they_answer_the_same():
     assert SimulatedPlayers(Habits(slips=0.5)).identity != SimulatedPlayers().identity
 
 
-@pytest.mark.parametrize("wrong", [{"slips": 1.5}, {"heeds": -0.1}, {"ladder": ()}, {"ladder": (2.0,)}, {"splits": True}])
+@pytest.mark.parametrize(
+    "wrong", [{"slips": 1.5}, {"heeds": -0.1}, {"ladder": ()}, {"ladder": (2.0,)}, {"splits": True}, {"convention": 2}]
+)
 def test_what_is_no_rate_is_named(wrong):
     with pytest.raises(GameError, match=next(iter(wrong))):
         Habits(**wrong)

@@ -84,7 +84,7 @@ def test_the_commands_print_and_write(small, tmp_path, capsys):
     [
         (("report", "small"), "is a study of games: `coordeval grounding report small`"),
         (("report",), "holds no study of forecasts yet"),
-        (("audit", "small"), "is a study of games"),
+        (("monitor", "small"), "is a study of games"),
         (("grounding", "report", "nothing"), "there is no study 'nothing'"),
         (("grounding", "replay", "ab"), "give 4 characters of its id or more"),
         (("grounding", "replay", "zzzzzz"), "no game whose id begins with 'zzzzzz'"),
