@@ -60,6 +60,11 @@ def is_kept(path: Path) -> bool:
     return (held := _HELD.get(true_path(path))) is not None and held.kept
 
 
+def is_open(path: Path) -> bool:
+    """Whether anything in this process has the file open."""
+    return true_path(path) in _HELD
+
+
 @contextlib.contextmanager
 def kept_open(path: Path) -> Iterator[None]:
     """Within, this process keeps the file open and nobody else gets in; who only reads shares the opening.

@@ -1,6 +1,7 @@
 """Numbered migrations: plain SQL files, each applied in one transaction and recorded with its hash."""
 
 import contextlib
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -29,13 +30,14 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-def load() -> list[Migration]:
+@functools.cache
+def load() -> tuple[Migration, ...]:
     """The migrations of this version, in order: `ledger/migrations/NNNN_name.sql`."""
     found = []
     for file in files("coordeval.ledger").joinpath("migrations").iterdir():
         if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name):
             found.append(Migration(int(match[1]), match[2], file.read_text(encoding="utf-8")))
-    return sorted(found, key=lambda migration: migration.number)
+    return tuple(sorted(found, key=lambda migration: migration.number))
 
 
 def migrate(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration] | None = None) -> None:

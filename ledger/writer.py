@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from coordeval.agents.batching import OpenBatch
-from coordeval.ledger import schema
+from coordeval.ledger import blank, schema
 from coordeval.ledger.batches import open_batches
 from coordeval.ledger.books import Books, books, made_up, spent_by_cell
 from coordeval.ledger.database import BULK, PATIENCE, connected, transaction
@@ -78,9 +78,14 @@ class Ledger:
         self._flusher = ThreadPoolExecutor(1, thread_name_prefix="ledger flush")
         self._flushing: Future[None] | None = None
         try:
+            laid = self._fresh and blank.lay(path)
             with self._writing("what is in it stands"), connected(path) as con:
                 schema.migrate(con)
-                self._tables = Tables.of(con)
+                if laid:
+                    con.execute("UPDATE migrations SET applied_at = now()")
+                self._tables = blank.tables(con)
+            if self._fresh:
+                blank.keep(path)
             self._journal = Journal(path.with_name(f"{path.name}.journal"), ledger=path.stat().st_ino)
         except BaseException:
             if self._fresh:

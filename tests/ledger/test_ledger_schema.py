@@ -6,7 +6,7 @@ import duckdb
 import ledger_rows as rows
 import pytest
 
-from coordeval.ledger import Ledger, LedgerError, LedgerTooNew, read, schema
+from coordeval.ledger import Ledger, LedgerError, LedgerTooNew, blank, read, schema
 from coordeval.ledger.lock import WriterLock
 from coordeval.ledger.tables import Tables
 
@@ -46,6 +46,30 @@ def test_migrating_twice_does_nothing(con):
     schema.migrate(con, [FIRST])
     schema.migrate(con, [FIRST])
     assert con.execute("SELECT * FROM a").fetchall() == [(1,)]
+
+
+def made_of(path):
+    """What the tables of a ledger are, said by DuckDB, and when each migration was applied."""
+    with duckdb.connect(path) as con:
+        columns = con.execute(
+            "SELECT table_name, column_name, data_type, is_nullable, column_default FROM duckdb_columns() "
+            "WHERE NOT internal ORDER BY ALL"
+        ).fetchall()
+        rest = con.execute("SELECT table_name, constraint_text FROM duckdb_constraints() ORDER BY ALL").fetchall()
+        views = con.execute("SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY ALL").fetchall()
+        return (columns, rest, views), con.execute("SELECT min(applied_at), max(applied_at) FROM migrations").fetchone()
+
+
+def test_a_ledger_that_is_a_copy_of_an_empty_one_is_what_the_migrations_make_and_is_of_its_own_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(blank, "_BLANK", {})
+    for name in ("migrated", "copied", "copied again"):
+        with Ledger.open(tmp_path / f"{name}.duckdb", purpose="a test") as ledger:
+            ledger.write("markets", [rows.market()])
+    assert list(blank._BLANK), "the first one is what the others are copies of"
+    first, *copies = (made_of(tmp_path / f"{name}.duckdb") for name in ("migrated", "copied", "copied again"))
+    assert [tables for tables, _ in copies] == [first[0]] * 2
+    assert first[1][1] < copies[0][1][0] < copies[1][1][0]
+    assert read(tmp_path / "copied.duckdb").query("SELECT count(*) FROM markets").item() == 1
 
 
 def test_a_changed_migration_is_refused_by_name(con):
