@@ -145,9 +145,8 @@ def _first_table(report: "Report", most: int) -> Table:
         table.add_row(Text(row["configuration"] + star), _short(row["brier"]), ends, *alpha, cost, failed, style=style)
     left = len(rows) - len(shown)
     more = f" {left} more: --full." if left and most else ""
-    table.caption = Text(
-        f"vs price: Brier points better than the market price. USD: per market.\n*: no other is cheaper and better.{more}"
-    )
+    star = "\n*: no other is cheaper and better." if any(row["on_frontier"] for row in shown) else "\n" if more else ""
+    table.caption = Text(f"vs price: Brier points better than the market price. USD: per market.{star}{more}")
     table.caption_justify = "left"
     return table
 

@@ -220,6 +220,12 @@ def test_a_configuration_that_repeats_the_price_is_shown_once_under_one_name(rep
     assert (foretold[0]["than"], foretold[0]["estimate"] is None) == (REFERENCE, False)
 
 
+def test_a_mark_that_stands_at_no_row_is_not_explained(report):
+    assert "no other is cheaper and better" in printed(report)
+    unpriced = synthetic(markets=20).with_columns(cost_usd=pl.lit(None, pl.Float64))
+    assert "no other is cheaper and better" not in printed(report_of(unpriced))
+
+
 def test_a_summary_shows_text_from_data_as_it_is():
     frame = synthetic(markets=10).with_columns(pl.col("configuration").replace("single_agent", "a|b_[x](http://e)"))
     text = summary(report_of(frame))
