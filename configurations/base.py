@@ -92,5 +92,10 @@ def _code(cls: type) -> str:
     return repr(cls)  # defined at a prompt: there is no source to hash
 
 
+def code_hash(cls: type) -> str:
+    """Of the module that a class stands in: for what a configuration decides by, where that is another module's."""
+    return _sha(_code(cls))
+
+
 def _sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from coordeval.configurations.base import Configuration
+from coordeval.configurations.base import Configuration, code_hash
 from coordeval.configurations.elements import Elements, Endpoint
 from coordeval.configurations.gates import Gate, GateError, features, read_gate
 from coordeval.configurations.panel import Forecast, Panel
@@ -45,10 +45,10 @@ class ToolGate(Configuration):
                 )
 
     def identity(self) -> Mapping[str, Any]:
-        """With the gate file's content in place of where it lies."""
+        """With the gate file's content in place of where it lies, and the code that reads its numbers and decides."""
         told = dict(super().identity())
         own = {name: value for name, value in told["parameters"].items() if name != "gate"}
-        return told | {"parameters": own | {"gate": self._gate.sha256 if self._gate else ""}}
+        return told | {"parameters": own | {"gate": self._gate.sha256 if self._gate else ""}, "decides": code_hash(Gate)}
 
     def refuses(self, markets: Collection[str]) -> str | None:
         """Why it may not judge these: a gate that was fitted on them knows their outcomes."""

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from coordeval.configurations import load
-from coordeval.configurations.gates import FORMAT, VERSION, GateError
+from coordeval.configurations import base, load
+from coordeval.configurations.gates import FORMAT, VERSION, Gate, GateError
 from tests.configurations.test_references import Rounds, run
 
 TIGHT, WIDE = [0.30, 0.31, 0.32], [0.1, 0.5, 0.9]
@@ -54,6 +54,15 @@ def test_what_is_in_the_file_is_part_of_its_identity_and_not_where_it_lies(tmp_p
     assert one.identity() == moved.identity()
     assert one.identity() != other.identity()
     assert str(tmp_path) not in json.dumps(one.identity())
+
+
+def test_the_code_that_decides_is_part_of_its_identity(monkeypatch):
+    """It stands in another module, which reads the file's numbers: the same file under other code is another forecast."""
+    made = load().create("tool_gate", {})
+    before, code = made.identity(), base._code
+    monkeypatch.setattr(base, "_code", lambda cls: code(cls).replace("total +=", "total -=") if cls is Gate else code(cls))
+    assert made.identity()["decides"] != before["decides"]
+    assert {**made.identity(), "decides": ""} == {**before, "decides": ""}
 
 
 def test_a_gate_does_not_judge_the_markets_that_it_was_fitted_on(tmp_path):
