@@ -18,7 +18,7 @@ from coordeval.analysis.differences.sign_flips import sign_flip
 
 TESTS: Final[dict[str, Any]] = {
     "effect": pl.String,
-    **dict.fromkeys(("f", "df", "df_noise", "p_f", "p_value"), pl.Float64),
+    **dict.fromkeys(("f", "df", "df_noise", "p_value"), pl.Float64),
     "n_events": pl.Int64,
     "reason": pl.String,
 }
@@ -47,10 +47,12 @@ def flips(sums: Floats, *, n: int, seed: int) -> float:
 
 
 def interactions(made: Crossing, *, n: int, seed: int) -> pl.DataFrame:
-    """effect, f, df, df_noise, p_f, p_value, n_events, reason: of every effect, and of configuration × arm as a whole.
+    """effect, f, df, df_noise, p_value, n_events, reason: of every effect, and of configuration × arm as a whole.
 
-    `p_value` is by signs of events, `p_f` by F with Greenhouse & Geisser's degrees of freedom. An effect that is none is
-    rejected in 5% by either; interactions answer whether what a configuration does hangs on the model or the information.
+    `p_value` is by signs of events, exact where what an event brings is as often the other way round. F stands beside it,
+    with Greenhouse & Geisser's degrees of freedom, and has no p of its own: where events are of unlike sizes it is no F (it
+    would reject 2% to 5% of true nulls, and up to 7% with the degrees of freedom of even events). Interactions answer
+    whether what a configuration does hangs on the model or the information.
     """
     counts, sums = np.bincount(made.event).astype(np.float64), made.by_event(made.x)
     spaces = {name: basis for name, basis in made.bases.items() if name != "mean"}
@@ -65,8 +67,8 @@ def interactions(made: Crossing, *, n: int, seed: int) -> pl.DataFrame:
         if (tested := found.test()) is None or made.events < 2:
             rows.append(row | {"reason": "the same on every event: there is nothing to test"})
             continue
-        f, df, p = tested
-        row |= {"f": f, "df": df, "df_noise": found.freedom, "p_f": p, "p_value": flips(sums @ basis, n=n, seed=seed)}
+        f, df = tested
+        row |= {"f": f, "df": df, "df_noise": found.freedom, "p_value": flips(sums @ basis, n=n, seed=seed)}
         rows.append(row)
     return pl.DataFrame(rows, schema=TESTS)
 

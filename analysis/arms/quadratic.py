@@ -42,13 +42,13 @@ class Quadratic:
         """|μ|² without bias; may be negative."""
         return float(self.z @ self.z) - self.noise
 
-    def test(self) -> tuple[float, float, float] | None:
-        """F, its numerator's degrees of freedom after correction, p; None where nothing varies."""
+    def test(self) -> tuple[float, float] | None:
+        """F, and its numerator's degrees of freedom after correction; None where nothing varies."""
         if self.noise <= SAME**2:
             return None
         df = self.noise**2 / float(np.sum(self.covariance**2))
         f = float(self.z @ self.z) / self.noise
-        return f, df, float(special.fdtrc(df, self.freedom, f))
+        return f, df
 
     def interval(self, level: float) -> Interval:
         """Of |μ|². An effect that is smaller than noise makes it has the upper limit of one as large as noise."""

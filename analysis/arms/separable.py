@@ -23,7 +23,7 @@ class Separable:
     components: pl.DataFrame
     """component, kind, variance, low, high, share, estimate, reason: see `arms.components`."""
     interactions: pl.DataFrame
-    """effect, f, df, df_noise, p_f, p_value, n_events, reason: see `arms.effects`."""
+    """effect, f, df, df_noise, p_value, n_events, reason: see `arms.effects`."""
     agreement: pl.DataFrame
     """across, rankings, configurations, w, what it is by chance and if the ranking were one: see `arms.agreement`."""
     taus: pl.DataFrame

@@ -143,16 +143,20 @@ def judged(
     true = true_split(regime)
     for row in components(arms_world(markets, split_cast(), regime=regime, rng=rng), n=n, seed=seed, level=0.95).to_dicts():
         yield "interval", f"split: {row['component']}", "2 models × 2 arms × 3", (row, true[row["component"]])
-    made = arms_world(markets, additive_cast(regime), regime=regime, rng=rng)
-    whole = f"configuration{TIMES}arm"
-    for row in interactions(made, n=999, seed=seed).to_dicts():
-        if TIMES in row["effect"] and row["effect"].startswith("configuration"):
-            yield "test", f"{row['effect']}, signs of events", "additive truth", row["p_value"]
-            if row["effect"] == whole:
-                yield "test", f"{row['effect']}, F", "additive truth", row["p_f"]
+    yield from interaction_tests(markets, regime=regime, rng=rng, n=n, seed=seed)
     made = arms_world(markets, null_cast(), regime=regime, rng=rng)
     row = agreement(made, n=499, seed=seed).row(0, named=True)
     yield "test", "rankings agree across arms", "no configuration differs", row["p_value"]
+
+
+def interaction_tests(
+    markets: int, *, regime: Regime, rng: np.random.Generator, n: int, seed: int
+) -> Iterator[tuple[Kind, str, str, float]]:
+    """As `judged`: the tests of what configurations and arms do together, where they add up; by 999 random signs or more."""
+    made = arms_world(markets, additive_cast(regime), regime=regime, rng=rng)
+    for row in interactions(made, n=max(n, 999), seed=seed).to_dicts():
+        if TIMES in row["effect"] and row["effect"].startswith("configuration"):
+            yield "test", f"{row['effect']}, signs of events", "additive truth", row["p_value"]
 
 
 @cache

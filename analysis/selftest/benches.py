@@ -30,7 +30,7 @@ from coordeval.analysis.quality.bootstrap import bootstrap, of_grid
 from coordeval.analysis.quality.nulls import nulls as component_nulls
 from coordeval.analysis.quality.tracking import tracking
 from coordeval.analysis.selftest import truth
-from coordeval.analysis.selftest.arms import judged
+from coordeval.analysis.selftest.arms import interaction_tests, judged
 from coordeval.analysis.selftest.groups import groups, true_values
 from coordeval.analysis.selftest.groups import measured as measured_groups
 from coordeval.analysis.selftest.regimes import REGIMES, Regime, regime
@@ -297,8 +297,15 @@ def arms(task: Task) -> Seen:
         yield task.check(kind, measure, of), _rejects(found) if kind == "test" else _held(*found)
 
 
+def crossed(task: Task) -> Seen:
+    """Whether what a configuration does hangs on the arm, where it does not: in the shapes in which `arms` is not tried."""
+    for kind, measure, of, found in interaction_tests(task.markets, regime=task.regime, rng=task.rng, **task.options):
+        yield task.check(kind, measure, of), _rejects(found)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
-    bench.__name__: bench for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline, grouped, arms)
+    bench.__name__: bench
+    for bench in (forecasts, nulls, calibrated, looks, parts, talks, shapes, headline, grouped, arms, crossed)
 }
 """Name -> what is tried in one world."""
 TRIO: Final = (

@@ -21,7 +21,7 @@ from coordeval.analysis.selftest.verdicts import Row, failures
 
 Plan = Mapping[str, Mapping[int, int]]
 """Bench -> markets of a world -> worlds, in each of its regimes."""
-_REGIMES: Final = {"shapes": REGIMES, "headline": MILD[:1]}
+_REGIMES: Final = {"shapes": REGIMES, "headline": MILD[:1], "crossed": REGIMES[len(MILD) :]}
 """Bench -> its regimes; the others: the mild ones."""
 
 FULL: Final[Plan] = {
@@ -35,6 +35,7 @@ FULL: Final[Plan] = {
     "headline": {100: 4000},
     "grouped": {100: 500, 400: 400},
     "arms": {100: 2000, 400: 1200},
+    "crossed": {100: 2000, 400: 2000},
 }
 QUICK: Final[Plan] = {
     "forecasts": {100: 40, 400: 10},
@@ -47,6 +48,7 @@ QUICK: Final[Plan] = {
     "headline": {100: 3000},
     "grouped": {100: 20},
     "arms": {100: 16},
+    "crossed": {100: 20},
 }
 """For every commit. It finds intervals of the headline (balanced, 100 markets) that hold the truth 4 points less often than
 when they were recorded, and tests that reject 4 points more often, in 9 of 10 runs and more; any other that is off by some

@@ -346,17 +346,22 @@ def tools_(
 ) -> None:
     """Hold a gate in front of tools against simulated worlds in which what tools gain is planted.
 
-    Exit status 1 where what a gate says of its own gain is off by more than chance makes it in 1% of seeds (2.58 standard
-    errors), or where at equal calls it does not gain more than the agent's own choice.
+    And what single calls are worth, as `tools ablate` tells it: how often its intervals hold the true value. Exit status 1
+    where what a gate says of its own gain is off by more than 2 standard errors, beyond the luck of draws that calling
+    always has too; where at equal calls it does not gain more than the agent's own choice; or where an interval holds too
+    rarely.
     """
     from dataclasses import asdict
 
+    from coordeval.analysis.selftest.ablations import ablations
     from coordeval.analysis.selftest.gates import WORLDS, gates
 
     with console.status("simulated worlds"):
         found = gates(WORLDS // 5 if quick else WORLDS, seed=seed)
+        single = ablations(50 if quick else 1000, seed=seed)
+    failures = [*found.failures, *(row.failure for row in single if row.failure)]
     if as_json:
-        print_result(asdict(found))
+        print_result(asdict(found) | {"single_calls": [asdict(row) for row in single], "failures": failures})
     else:
         made = table("Brier points gained over never calling", "mean", numbers=(1,))
         for name, value in (
@@ -369,13 +374,21 @@ def tools_(
         ):
             made.add_row(name, f"{value:.4f}")
         console.print(made)
-        off = f"off by {found.error:.4f} ± {found.error_sem:.4f}; true gains rise by {found.slope:.2f} per predicted one"
+        off = (
+            f"off by {found.error:.5f} ± {found.error_sem:.5f}, of which the luck of the draws is {found.luck:.5f} and the "
+        )
+        off += f"gates' own {found.own:.5f} ± {found.own_sem:.5f}; true gains rise by {found.slope:.2f} per predicted one"
         console.print(
             f"{found.worlds} worlds of {found.markets} markets: what gates say of their gain is {off}", soft_wrap=True
         )
-        for failure in found.failures:
+        made = table("single calls", "tool", "true", "markets", "its interval holds it", numbers=(2, 3, 4))
+        for row in single:
+            held = f"{row.coverage:.1f} ± {row.sem:.1f}%"
+            made.add_row(row.measure, row.tool, f"{row.true:.4f}", str(row.markets), held)
+        console.print(made)
+        for failure in failures:
             console.print(f"FAILED: {failure}", style="bold red", soft_wrap=True)
-    if found.failures:
+    if failures:
         raise typer.Exit(1)
 
 
