@@ -1,9 +1,10 @@
 """What a prospective study committed to before the outcomes: a Merkle root a day, and a proof for each forecast.
 
 A leaf is the UTF-8 text of a JSON object with sorted keys and no blanks. A day's first leaf is the day itself; it names the
-root of the day before, so one published root holds all earlier ones. Then come its cells in the order of market,
-configuration and replicate, failed ones too: nothing can be left out later. Each holds a nonce, so that a neighbour's hash
-in somebody else's proof does not let a probability be guessed.
+root of the day before, so one published root holds all earlier ones. Then come its cells in the order of market, arm,
+configuration and replicate, failed ones too: nothing can be left out later. A cell's leaf names its arm where that is not
+the study's first. Each holds a nonce, so that a neighbour's hash in somebody else's proof does not let a probability be
+guessed.
 
 `verify` needs no ledger: docs/prospective.md has it again in twenty lines of plain Python.
 """
@@ -52,13 +53,22 @@ class Tree:
 def tree_of(day: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], *, hidden: bool) -> Tree:
     """The tree of one day. `day`: study_id, day, as_of, previous (the root of the day before, or None).
 
-    `cells`: rows with forecast_id, market_id, configuration, replicate, as_of, market_price, status and probability.
+    `cells`: rows with forecast_id, market_id, arm, configuration, replicate, as_of, market_price, status and probability.
     `hidden`: nonces are drawn at random; otherwise they follow from the forecast's id, where there is nothing to hide.
     """
     own = {"version": VERSION, "kind": "day", **day, "cells": len(cells), "nonce": _nonce(f"{day['day']}", hidden)}
-    order = sorted(cells, key=lambda cell: (cell["market_id"], cell["configuration"], cell["replicate"]))
+    order = sorted(cells, key=_place)
     leaves = [text_of(own), *(text_of(_cell(cell, hidden)) for cell in order)]
     return Tree(leaves=tuple(leaves), forecast_ids=(None, *(cell["forecast_id"] for cell in order)))
+
+
+_FIRST = "main"
+"""The arm that a study's own sections are. A leaf of it does not name it: that of a study without others is what it was."""
+
+
+def _place(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    arm = cell.get("arm", _FIRST)
+    return cell["market_id"], arm != _FIRST, arm, cell["configuration"], cell["replicate"]
 
 
 _SAID = ("forecast_id", "market_id", "configuration", "replicate", "as_of", "market_price", "status", "probability")
@@ -66,6 +76,8 @@ _SAID = ("forecast_id", "market_id", "configuration", "replicate", "as_of", "mar
 
 def _cell(cell: Mapping[str, Any], hidden: bool) -> dict[str, Any]:
     said = {name: cell[name] for name in _SAID}
+    if (arm := cell.get("arm", _FIRST)) != _FIRST:
+        said["arm"] = arm
     return {"version": VERSION, "kind": "forecast", **said, "nonce": _nonce(cell["forecast_id"], hidden)}
 
 

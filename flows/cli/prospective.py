@@ -99,8 +99,10 @@ def resolve(
         print_result(found.as_json())
         return
     console.print(f"{found.study}{', SIMULATED' if found.simulated else ''}: {found.words()}", soft_wrap=True)
-    for name, brier in sorted(found.brier.items(), key=lambda pair: pair[1]):
-        console.print(f"  {name}: Brier score {brier:.4f}", soft_wrap=True)
+    for arm, scores in (found.arms or {"": found.brier}).items():
+        for name, brier in sorted(scores.items(), key=lambda pair: pair[1]):
+            where = f" in the arm {arm!r}" if arm else ""
+            console.print(f"  {name}{where}: Brier score {brier:.4f}", soft_wrap=True)
     if found.scored:
         console.print(f"`coordeval report {found.study}` compares them, with intervals that hold however often one looks")
 

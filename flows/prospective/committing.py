@@ -9,7 +9,7 @@ from coordeval.ledger import Ledger, Reader
 from coordeval.ledger.commitments import tree_of
 
 _CELLS = """
-    SELECT c.forecast_id, c.market_id, c.configuration, c.replicate, c.as_of, c.market_price,
+    SELECT c.forecast_id, c.market_id, c.arm, c.configuration, c.replicate, c.as_of, c.market_price,
         coalesce(f.status, 'never made') AS status, f.probability
     FROM picks p JOIN cells c ON c.study_id = p.study_id AND c.market_id = p.market_id
         LEFT JOIN forecasts f ON f.forecast_id = c.forecast_id

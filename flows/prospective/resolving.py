@@ -32,12 +32,12 @@ _PICKED = """
     WHERE p.study_id = ? ORDER BY p.market_id
 """
 _BRIER = """
-    SELECT c.configuration, count(DISTINCT c.market_id) AS markets, avg((f.probability - o.value) ^ 2) AS brier
+    SELECT c.arm, c.configuration, count(DISTINCT c.market_id) AS markets, avg((f.probability - o.value) ^ 2) AS brier
     FROM picks p JOIN forecast_days d USING (study_id, day) JOIN cells c USING (study_id, market_id)
         JOIN forecasts f ON f.forecast_id = c.forecast_id JOIN current_outcomes o ON o.market_id = p.market_id
     WHERE p.study_id = ? AND o.status = 'resolved' AND f.probability IS NOT NULL
         AND d.committed_at < least(o.resolved_at, o.recorded_at)
-    GROUP BY ALL ORDER BY c.configuration
+    GROUP BY c.arm, c.configuration ORDER BY c.arm <> 'main', c.arm, c.configuration
 """
 
 
@@ -60,7 +60,9 @@ class Resolved:
     overdue: int
     """Of the awaiting ones: more than 30 days past their announced deadline."""
     brier: dict[str, float]
-    """Configuration -> mean Brier score over its forecasts that are scored."""
+    """Configuration -> mean Brier score over its forecasts that are scored, in the study's first arm."""
+    arms: dict[str, dict[str, float]]
+    """Arm -> the same of each, where the study has several arms; else empty."""
     simulated: bool
     notes: tuple[str, ...]
 
@@ -212,7 +214,10 @@ def _told(
         scored += not reason
         if reason:
             not_scored[reason] = not_scored.get(reason, 0) + 1
-    brier = reader.query(_BRIER, [loaded.id])
+    rows = reader.query(_BRIER, [loaded.id])
+    arms = {
+        arm.name: dict(rows.filter(arm=arm.name).select("configuration", "brier").iter_rows()) for arm in loaded.compared
+    }
     return Resolved(
         study=loaded.study.name,
         study_id=loaded.id,
@@ -224,7 +229,8 @@ def _told(
         scored=scored,
         not_scored=not_scored,
         overdue=sum(_overdue(row, at) for row in picked),
-        brier=dict(brier.select("configuration", "brier").iter_rows()),
+        brier=arms[loaded.compared[0].name],
+        arms=arms if len(arms) > 1 else {},
         simulated=loaded.simulated,
         notes=tuple(notes),
     )

@@ -140,7 +140,7 @@ def year(
             if n % 30 == 29:
                 say(f"{n + 1} of {days} days, {sum(seconds.values()):.0f} s")
         last = resolve_day(loaded, book, now=START + timedelta(days=days))
-        seen = watch(book, study="year", now=START + timedelta(days=days, hours=2), say=silent)
+        (seen,) = watch(book, study="year", now=START + timedelta(days=days, hours=2), say=silent)
         return _told(ledger, last, days, missed, plan, seen, seconds, time.process_time() - cpu)
 
 

@@ -136,10 +136,10 @@ def alone(study: "Study", arms: Mapping[str, Arm], name: str) -> "Study":
 def problems(study: "Study") -> Iterator[str]:
     """What is wrong with the arms of a study and the models that they name, each as key = value: rule and fix."""
     if (study.arms or study.models) and study.model.provider == "recorded":
-        yield "arms: a recording was made once, under one setting, so a study of it has one arm; take them out"
-        return
-    if study.arms and study.prospective:
-        yield "arms: markets.source = 'open' commits to one forecast a day of each configuration; take the arms out"
+        yield (
+            "arms: a recording holds the replies to the requests of one setting, and nobody can be asked under another: a "
+            "study of it has one arm; take them out"
+        )
         return
     yield from _models(study)
     yield from _without_tools(MAIN, study)

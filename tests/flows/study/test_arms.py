@@ -145,5 +145,5 @@ def test_a_recording_has_one_arm(tmp_path):
     )
     text = text.replace('provider = "simulated"', 'provider = "recorded"\nrecording = "coordination-traces-100"')
     (tmp_path / "r.toml").write_text(text + arm(name='"a"', tools='"none"'))
-    with pytest.raises(StudyError, match="a recording was made once, under one setting"):
+    with pytest.raises(StudyError, match="a recording holds the replies to the requests of one setting"):
         load_study(tmp_path / "r.toml")
