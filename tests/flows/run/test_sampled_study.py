@@ -16,10 +16,13 @@ from coordeval.flows.certificate.certificate import certificate
 from coordeval.flows.certificate.leaks import leaks
 from coordeval.flows.cli.main import app
 from coordeval.flows.markets.pulling import pull_markets
+from coordeval.flows.run.between import between
+from coordeval.flows.run.control import control
 from coordeval.flows.run.gathering import gather
 from coordeval.flows.run.planning import as_of_times, plan, pull
 from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import open_evaluation
+from coordeval.flows.study.in_arms import in_arm
 from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, read, row_of
 from coordeval.market_data.errors import CoordevalError, DataError
@@ -27,7 +30,7 @@ from coordeval.market_data.evidence.generated import LATER, MOMENT, SUBJECTS
 from coordeval.market_data.evidence.standin import evidence_app
 from coordeval.market_data.http import Patience
 from coordeval.market_data.standin import GeneratedMarkets, polymarket_app
-from coordeval.market_data.types import Market, Outcome, PricePoint
+from coordeval.market_data.types import Document, Market, Outcome, PricePoint
 from coordeval.market_data.venues import Query
 
 IMPATIENT = Patience(attempts=2, wait_initial=0, wait_max=0, wait_jitter=0, timeout=60)
@@ -413,6 +416,39 @@ def test_agents_read_what_was_gathered_and_nothing_later_reaches_a_request(asked
         assert text not in results
     refusals = "".join(reader.query("SELECT refusals FROM views WHERE market_id = 'm0'")["refusals"])
     assert refusals.count('"document"') == 2, "both are counted"
+
+
+def test_an_arm_with_evidence_of_its_own_searches_as_of_the_moment_and_no_other_sees_it(asked_of_the_past, tmp_path):
+    """The arm alone asks the service; nothing later reaches it; between the arms exactly the evidence differs."""
+    _, path = asked_of_the_past
+    arm = EVIDENCE.replace("[evidence]\n", "[arms.evidence]\n")
+    loaded = study_at(tmp_path, MOMENT.isoformat(), evidence=f'[[arms]]\nname = "searched"\n{arm}')
+    wire = Wire()
+    assert gathered(loaded, path, wire) == 2 * 3
+    assert gathered(loaded, path, wire) == 0, "what was answered is not asked again"
+    said = {"title": "x", "text": "It is certain: the vote passed.", "source": "late"}
+    late = Document(market_id="m0", knowable_at=MOMENT + timedelta(seconds=1), **said)
+    with Ledger.open(path, purpose="test") as ledger:
+        ledger.write("documents", [row_of(late)])
+    run(loaded, path)
+    reader = read(path)
+    told = """SELECT result FROM tool_calls JOIN cells USING (forecast_id)
+        WHERE arm = ? AND tool = 'search_evidence' AND items > 0"""
+    seen = {name: "\n".join(reader.query(told, [name])["result"]) for name in ("main", "searched")}
+    assert "Generated report" in seen["searched"]
+    assert "Generated report" not in seen["main"]
+    assert LATER not in seen["searched"]
+    said = "\n".join(reader.query("SELECT request || reply AS said FROM draws")["said"])
+    assert "the vote passed" not in said, "the gate keeps back what was not knowable at the moment"
+    [held] = between(reader, "sampled")
+    assert (held.declared, held.differs, held.held) == (("evidence",), ("evidence",), True), held.problems
+    for name in ("main", "searched"):
+        with in_arm(reader, "sampled", name) as one:
+            assert control(one, "sampled").held is True, name
+    [forecast, *_] = reader.query("SELECT forecast_id FROM cells WHERE arm = 'searched' AND configuration = 'single_agent'")[
+        "forecast_id"
+    ]
+    assert [one for one in certificate(reader, forecast).checks if one.status == "failed"] == []
 
 
 # Leaks
