@@ -1,6 +1,6 @@
 """What a run does, as spans of OpenTelemetry: study → cell → round → call → tool, by the GenAI semantic conventions.
 
-And what its agents did together, as metrics, by configuration and round.
+And what its agents did together, as metrics, by arm, configuration and round.
 
 Off until `tracing` is entered, and then it costs a few microseconds a call. A span holds names, counts and ids: no prompt,
 no reply, no text of a market. https://opentelemetry.io/docs/specs/semconv/gen-ai/
@@ -61,7 +61,7 @@ def tracing(tracer: Tracer, *, study: str, study_id: str, run_id: str) -> Iterat
 
 
 @contextmanager
-def cell(*, forecast_id: str, configuration: str, market_id: str, replicate: int) -> Iterator[None]:
+def cell(*, forecast_id: str, arm: str, configuration: str, market_id: str, replicate: int) -> Iterator[None]:
     """The span of one forecast."""
     run = _run
     if run is None:
@@ -71,6 +71,7 @@ def cell(*, forecast_id: str, configuration: str, market_id: str, replicate: int
         f"forecast {configuration}",
         run.study,
         coordeval__forecast_id=forecast_id,
+        coordeval__arm=arm,
         coordeval__configuration=configuration,
         coordeval__market_id=market_id,
         coordeval__replicate=replicate,
@@ -186,7 +187,7 @@ _SHARES = [0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 
 
 
 def measure(meter: Meter, rows: Iterable[Mapping[str, Any]], *, study: str, study_id: str) -> None:
-    """Rows of one forecast and round each (columns of SPREADS, COUNTS, SUMS, configuration and round) as metrics.
+    """Rows of one forecast and round each (columns of SPREADS, COUNTS, SUMS, arm, configuration and round) as metrics.
 
     Their names begin with `coordeval.coordination.`; what is null is not recorded.
     """
@@ -206,7 +207,8 @@ def measure(meter: Meter, rows: Iterable[Mapping[str, Any]], *, study: str, stud
         for name, (unit, about) in SUMS.items()
     }
     for row in rows:
-        at = named | {"coordeval.configuration": row["configuration"], "coordeval.round": row["round"]}
+        where = {name: row[name] for name in ("arm", "configuration", "round")}
+        at = named | {f"coordeval.{name}": value for name, value in where.items()}
         for name, histogram in spreads.items():
             if row[name] is not None:
                 histogram.record(row[name], at)

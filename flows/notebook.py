@@ -93,13 +93,19 @@ def _aside(work: Callable[[], T]) -> T:
 
 
 def report(
-    ledger: str | Path | None = None, study: str | None = None, *, policy: Policy = "common", baseline: str | None = None
+    ledger: str | Path | None = None,
+    study: str | None = None,
+    *,
+    policy: Policy = "common",
+    baseline: str | None = None,
+    arm: str | None = None,
 ) -> Report:
     """The report of a stored study, by name or hash; None: the one that was used last. Asks no model.
 
     `baseline`: the configuration that the others are asked to beat; else the study's own, else `single_agent`.
+    `arm`: the arm of the study in which configurations are compared; None: its first.
     """
-    return score(_place(ledger), study, policy=policy, baseline=baseline)
+    return score(_place(ledger), study, policy=policy, baseline=baseline, arm=arm)
 
 
 def conversation(ledger: str | Path, forecast: str) -> Conversation:
@@ -107,14 +113,16 @@ def conversation(ledger: str | Path, forecast: str) -> Conversation:
     return conversation_of(read(ledger), forecast)
 
 
-def telemetry(ledger: str | Path | None = None, study: str | None = None) -> pl.DataFrame:
+def telemetry(ledger: str | Path | None = None, study: str | None = None, *, arm: str | None = None) -> pl.DataFrame:
     """What the agents of a stored study did together: a row per forecast and round; None: the study that was used last.
+
+    Of every arm, told apart by the column `arm`, or of the one that is named.
 
     Its columns (spread, movement, influence, agreement, contradictions, useless tool calls, tokens and so on) are those of
     `coordeval.analysis.talk.telemetry.TELEMETRY`, where each is defined.
     """
     with read(_place(ledger)).moment() as reader:
-        return telemetry_of(reader, chosen(reader, study))
+        return telemetry_of(reader, chosen(reader, study), arm=arm)
 
 
 def trace(ledger: str | Path, forecast: str) -> Trace:

@@ -1,6 +1,6 @@
 """Silent failures: rules that look for them in the stored rows of a study, and what they found."""
 
-from coordeval.analysis.audit.auditing import Audit, Looked, audit
+from coordeval.analysis.audit.auditing import Audit, Looked, audit, together
 from coordeval.analysis.audit.diagnosing import Cause, Diagnosis, diagnose, suspects
 from coordeval.analysis.audit.evidence import FRAMES, Evidence, evidence
 from coordeval.analysis.audit.rule import ROWS, SEVERITIES, STAGES, Finding, Rule
@@ -23,4 +23,5 @@ __all__ = [
     "diagnose",
     "evidence",
     "suspects",
+    "together",
 ]

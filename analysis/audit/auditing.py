@@ -7,6 +7,7 @@ from typing import Any, Final
 from coordeval.analysis.audit.evidence import Evidence
 from coordeval.analysis.audit.rule import SEVERITIES, Finding, Rule, Severity
 
+_FELL: Final = "it fell over"
 SHOWN: Final = 20
 """Rows of a finding in results and reports; `coordeval audit --rows` lists all of them."""
 
@@ -88,7 +89,7 @@ def audit(evidence: Evidence, rules: Iterable[Rule], *, quarantined: Mapping[str
             try:
                 mine = tuple(rule.find(evidence))
             except Exception as error:  # a plugin may raise anything; what fell over is said, and is no finding
-                why = f"it fell over: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                why = f"{_FELL}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         findings += mine
         about = {name: getattr(rule, name) for name in ("severity", "stage", "looks_for")}
         looked.append(Looked(rule=rule.name, findings=len(mine), why=why, **about))
@@ -99,6 +100,40 @@ def audit(evidence: Evidence, rules: Iterable[Rule], *, quarantined: Mapping[str
         looked=tuple(looked),
         quarantined=dict(quarantined or {}),
         forecasts=evidence.forecasts.height,
+    )
+
+
+def together(audits: Mapping[str, Audit]) -> Audit:
+    """The audits of the arms of one study as one: arm -> its audit. Each finding says its arms; one in several stands once.
+
+    A rule could not look where it could in no arm, or fell over in one.
+    """
+    names = list(audits)
+    found: list[Finding] = []
+    for arm, one in audits.items():
+        for finding in one.findings:
+            same = next((i for i, other in enumerate(found) if _same(finding, other)), None)
+            if same is None:
+                found.append(replace(finding, arms=(arm,)))
+            else:
+                found[same] = replace(found[same], arms=(*found[same].arms, arm))
+    found.sort(key=lambda finding: -SEVERITIES.index(finding.severity))
+    first = audits[names[0]]
+    looked = []
+    for row in first.looked:
+        own = {arm: next(other for other in one.looked if other.rule == row.rule) for arm, one in audits.items()}
+        whys = {arm: other.why for arm, other in own.items() if other.why is not None}
+        fell = [f"in the arm {arm!r}: {why}" for arm, why in whys.items() if why.startswith(_FELL)]
+        why = row.why if len(names) == 1 else "; ".join(fell) or (row.why if len(whys) == len(names) else None)
+        looked.append(replace(row, findings=sum(finding.rule == row.rule for finding in found), why=why))
+    return replace(
+        first, findings=tuple(found), looked=tuple(looked), forecasts=sum(one.forecasts for one in audits.values())
+    )
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    return (one.rule, one.severity, one.says, one.count) == (other.rule, other.severity, other.says, other.count) and (
+        one.rows.equals(other.rows)
     )
 
 

@@ -39,6 +39,8 @@ class Finding:
     rows: pl.DataFrame
     left_out: int = 0
     """Rows that are not in `rows`, because it was shortened."""
+    arms: tuple[str, ...] = ()
+    """The arms of the study that it was found in; empty where nobody told them apart."""
 
     @property
     def n_rows(self) -> int:
@@ -53,7 +55,7 @@ class Finding:
         """Plain values; the first `rows` rows, all where it is None."""
         kept = self.rows if rows is None else self.rows.head(rows)
         values = {name: getattr(self, name) for name in ("rule", "severity", "count", "of", "unit", "says")}
-        return values | {"n_rows": self.n_rows, "rows": kept.to_dicts()}
+        return values | {"arms": list(self.arms), "n_rows": self.n_rows, "rows": kept.to_dicts()}
 
 
 class Rule(ABC):

@@ -75,6 +75,33 @@ def arms_table(content: Mapping[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=ARMS)
 
 
+def content_in(content: Mapping[str, Any], arm: str) -> dict[str, Any]:
+    """The content that a study would have which is one of the arms of `content`, without the others.
+
+    Raises AnalysisError for an arm that is not there.
+
+    >>> from coordeval.analysis.base.arms import content_in
+    >>> content = {"model": {"id": "m"}, "models": {"n": {"id": "other"}}, "arms": [{"name": "bigger", "model": "n"}]}
+    >>> content_in(content, "bigger")
+    {'model': {'id': 'other'}}
+    """
+    own = {name: value for name, value in content.items() if name not in ("arms", "models")}
+    if arm == MAIN:
+        return own
+    given = {entry["name"]: entry for entry in content.get("arms") or ()}
+    if arm not in given:
+        raise AnalysisError(choose("arm of this study", arm, [MAIN, *given]))
+    entry = given[arm]
+    changed = {name: entry[name] for name in ("tools", "show_price", "max_turns") if name in entry}
+    if changed:
+        own["agents"] = {**(own.get("agents") or {}), **changed}
+    if "model" in entry:
+        own["model"] = (content.get("models") or {}).get(entry["model"], {"id": entry["model"]})
+    if "sampling" in entry:
+        own["model"] = {**(own.get("model") or {}), "sampling": entry["sampling"]}
+    return own | ({"evidence": entry["evidence"]} if "evidence" in entry else {})
+
+
 def differing(arms: pl.DataFrame, first: str, second: str) -> tuple[str, ...]:
     """The factors in which two arms differ, in the order of FACTORS. Raises AnalysisError for an arm that is not there."""
     rows = {row["arm"]: row for row in arms.to_dicts()}

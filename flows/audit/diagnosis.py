@@ -9,19 +9,19 @@ from coordeval.analysis.audit import MAST, Cause, Diagnosis, Evidence, diagnose
 from coordeval.analysis.audit.registry import load
 from coordeval.analysis.base.numerals import counted, number
 from coordeval.flows.run.evidence import study_evidence
-from coordeval.flows.study.names import GAMES
+from coordeval.flows.study.names import GAMES, PROBE
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.text import one_line, shown
 
 _CELLS = """
-    SELECT DISTINCT c.forecast_id, c.study_id, c.configuration, c.market_id, c.replicate
+    SELECT DISTINCT c.forecast_id, c.study_id, c.arm, c.configuration, c.market_id, c.replicate
     FROM cells c JOIN forecasts f USING (forecast_id) WHERE starts_with(c.forecast_id, ?) ORDER BY ALL LIMIT 11
 """
 
 
 def evidence_of(reader: Reader, forecast: str) -> tuple[Evidence, str]:
-    """(the evidence of its study, the id) of the forecast whose id begins with `forecast` (at least 4 hex digits).
+    """(the evidence of its study's arm, the id) of the forecast whose id begins with `forecast` (at least 4 hex digits).
 
     Of a forecast that several studies share it is the first of them. Raises CoordevalError where there is not one.
     """
@@ -35,7 +35,12 @@ def evidence_of(reader: Reader, forecast: str) -> tuple[Evidence, str]:
         if held.study(rows[0]["study_id"]).source == GAMES:
             short = rows[0]["forecast_id"][:12]
             raise CoordevalError(f"{short} is a game: `coordeval grounding replay {short}` says what it lost, and to what")
-        return study_evidence(held, str(rows[0]["study_id"])), next(iter(ids))
+        if rows[0]["arm"] == PROBE:
+            raise CoordevalError(
+                f"forecast {forecast} is of the memorisation probe, which is held against nothing; `coordeval certificate "
+                f"{forecast}` shows what it was asked"
+            )
+        return study_evidence(held, str(rows[0]["study_id"]), arm=rows[0]["arm"]), next(iter(ids))
 
 
 def diagnosed(reader: Reader, forecast: str) -> Diagnosis:

@@ -22,16 +22,20 @@ _OPENS = {
 """Table of a row -> the command that shows it, given the forecast's or the market's id."""
 
 
-def print_audit(found: Audit, console: Console) -> None:
-    """The sentence, the findings, what could not look and why, and how to see the rows behind a finding."""
+def print_audit(found: Audit, console: Console, *, several: bool = False) -> None:
+    """The sentence, the findings, what could not look and why, and how to see the rows behind a finding.
+
+    `several`: the study has several arms, so each finding says its own.
+    """
     console.print(f"{found.study.get('name', '')}: {found.says}", soft_wrap=True, markup=False)
     if found.study.get("simulated"):
         console.print("SIMULATED: nothing here is about a real model or a real market.", soft_wrap=True)
     if found.findings:
-        made = table("rule", "severity", "found", "finding", numbers=(2,))
+        made = table("rule", "severity", *["arms"] * several, "found", "finding", numbers=(2 + several,))
         for finding in found.findings:
             severity = Text(finding.severity, style=_STYLES[finding.severity])
-            made.add_row(finding.rule, severity, f"{finding.count:,} of {finding.of:,}", Text(shown(finding.says)))
+            where = [Text(", ".join(finding.arms))] * several
+            made.add_row(finding.rule, severity, *where, f"{finding.count:,} of {finding.of:,}", Text(shown(finding.says)))
         console.print(made)
         console.print("the rows behind one: --rows RULE", style="dim")
     for one in found.looked:
@@ -51,7 +55,8 @@ def print_rows(found: Audit, rule: str, console: Console) -> None:
         why = next(one.why for one in found.looked if one.rule == rule)
         console.print(f"{rule} found nothing{'' if why is None else f': {why}'}", soft_wrap=True, markup=False)
     for finding in mine:
-        console.print(f"{finding.says} ({counted(finding.rows.height, 'row')})", soft_wrap=True, markup=False)
+        where = f"{', '.join(finding.arms)}: " if len({other.arms for other in mine}) > 1 else ""
+        console.print(f"{where}{finding.says} ({counted(finding.rows.height, 'row')})", soft_wrap=True, markup=False)
         for row in finding.rows.iter_rows(named=True):
             where = " ".join(str(row[name]) for name in ("configuration", "market_id") if row[name] is not None)
             line = f"  {row['table'] or ''} {row['id']}  {where}  {shown(row['says'] or '')}"

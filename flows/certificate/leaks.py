@@ -1,5 +1,7 @@
 """The leak probes of a study, from the ledger: what the data themselves could have told about the answer."""
 
+from dataclasses import dataclass, replace
+
 import polars as pl
 
 from coordeval.analysis import (
@@ -15,9 +17,10 @@ from coordeval.analysis import (
     told,
     training_cutoff,
 )
+from coordeval.analysis.base.arms import content_in
 from coordeval.flows.certificate.prompts import found_in_prompts
+from coordeval.flows.study.in_arms import arms_of, in_arm, one_of
 from coordeval.flows.study.names import PROBE
-from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader
 
 _PAIRS = 20
@@ -41,9 +44,39 @@ _SIBLINGS = f"""
 """A sample takes one market of an event; the others of the ledger may have told how it would end."""
 
 
-def leaks(reader: Reader, study: str, *, resamples: int = 2000) -> list[tuple[str, Probe]]:
-    """(title, probe) for each: early closing, sibling questions, copies of the price, training cutoff, memorisation."""
-    with in_arm(reader, study) as held:
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What a probe says, and the arms of which it says so."""
+
+    title: str
+    probe: Probe
+    arms: tuple[str, ...]
+
+
+def leaks_by_arm(reader: Reader, study: str, arm: str | None = None, *, resamples: int = 2000) -> list[Leak]:
+    """The probes of every arm, or of one; what several arms say alike stands once."""
+    names = arms_of(reader, study, arm)
+    rows: list[Leak] = []
+    for name in names:
+        for title, probe in leaks(reader, study, arm=name, resamples=resamples):
+            says = (title, probe.says, details(probe))
+            place = next((i for i, row in enumerate(rows) if (row.title, row.probe.says, details(row.probe)) == says), None)
+            if place is None:
+                rows.append(Leak(title, probe, (name,)))
+            else:
+                rows[place] = replace(rows[place], arms=(*rows[place].arms, name))
+    order = list(dict.fromkeys(row.title for row in rows))
+    rows.sort(key=lambda row: order.index(row.title))
+    return rows
+
+
+def leaks(reader: Reader, study: str, *, arm: str | None = None, resamples: int = 2000) -> list[tuple[str, Probe]]:
+    """(title, probe) for each: early closing, sibling questions, copies of the price, training cutoff, memorisation.
+
+    Of one arm: the one that is named or `reader` is of, else the first.
+    """
+    arm = one_of(reader, study, arm).arm
+    with in_arm(reader, study, arm) as held:
         stored = held.study(study)
         markets = held.query(_MARKETS, [stored.study_id])
         siblings = held.query(_SIBLINGS, [stored.study_id])
@@ -55,7 +88,8 @@ def leaks(reader: Reader, study: str, *, resamples: int = 2000) -> list[tuple[st
     real = dated.filter(
         (pl.col("configuration") != PROBE) & (pl.col("model_calls").fill_null(1) > 0)
     )  # the price is no copy of itself
-    cutoff = cutoff_of(stored.model).cutoff
+    own = content_in(stored.content, arm).get("model") or {}
+    cutoff = cutoff_of(str(own.get("id") or stored.model)).cutoff  # another model's arm has a cutoff of its own
     found: list[tuple[str, Probe]] = [
         ("Early closing", early_closing(markets, resamples=resamples)),
         ("Sibling questions", sibling_reveals(markets, siblings, resamples=resamples)),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
+from coordeval.flows.cli.options import DEFAULT_LEDGER, EveryArm, JsonOption, LedgerOption
 from coordeval.flows.terminal import Terminal, print_result
 from coordeval.market_data.errors import CoordevalError
 
@@ -37,6 +37,7 @@ def audit(
     rows: Annotated[
         str | None, typer.Option("--rows", metavar="RULE", help="List every row behind a rule's findings.")
     ] = None,
+    arm: EveryArm = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,13 +50,16 @@ def audit(
     from coordeval.flows.grounding.stored import games_meant
     from coordeval.flows.grounding.told import audit_games
     from coordeval.flows.run.auditing import audit_study
+    from coordeval.flows.study.in_arms import arms_of
     from coordeval.ledger import read
 
+    several = False
     if folder is None and ledger.is_file() and (games := games_meant(read(ledger), study)):
         found = audit_games(read(ledger), games)
     else:
         with audited_ledger(study, folder, ledger) as (reader, name):
-            found = audit_study(reader, name)
+            found = audit_study(reader, name, arm=arm)
+            several = len(arms_of(reader, name)) > 1
     if rows is not None:
         if as_json:
             kept: list[dict[str, Any]] = [one.as_json() for one in found.findings if one.rule == rows]
@@ -65,7 +69,7 @@ def audit(
     elif as_json:
         print_result(found.as_json())
     else:
-        print_audit(found, console)
+        print_audit(found, console, several=several)
     if fail_on is not FailOn.never and found.reaches(fail_on.value):  # type: ignore[arg-type]
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from coordeval.flows.cli.ending import errors
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, StudyArgument
+from coordeval.flows.cli.options import DEFAULT_LEDGER, EveryArm, JsonOption, LedgerOption, StudyArgument
 from coordeval.flows.terminal import Terminal, print_result
 
 console = Terminal()
@@ -42,18 +42,18 @@ def control(
 
     Of a study with arms: within each arm, and whether between arms exactly what they declare differs.
     """
-    from coordeval.analysis.base.arms import arms_table
     from coordeval.flows.certificate.terminal import print_between, print_control
     from coordeval.flows.grounding.stored import games_meant
     from coordeval.flows.run.between import between
     from coordeval.flows.run.control import control as control_of
     from coordeval.flows.run.waiting import so_far, told
-    from coordeval.flows.study.stored import chosen, in_arm
+    from coordeval.flows.study.in_arms import arms_of, in_arm
+    from coordeval.flows.study.stored import chosen
     from coordeval.ledger import read
 
     reader = read(ledger)
     asked = games_meant(reader, study) or chosen(reader, study)  # of games the same is held fixed
-    names = arms_table(reader.study(asked).content)["arm"].to_list()
+    names = arms_of(reader, asked)
     found = {}
     with told(so_far("every stored request to be compared"), errors.print):
         for name in names:
@@ -74,23 +74,36 @@ def control(
 
 def leaks(
     study: StudyArgument,
+    arm: EveryArm = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """Probe a study's data for side doors to the answer: early closing, siblings, copied prices, training cutoff."""
-    from coordeval.flows.certificate.leaks import details
-    from coordeval.flows.certificate.leaks import leaks as probes
+    """Probe a study's data for side doors to the answer: early closing, siblings, copied prices, training cutoff.
+
+    Of a study with arms: of each; what several say alike stands once.
+    """
+    from coordeval.flows.certificate.leaks import details, leaks_by_arm
     from coordeval.flows.run.waiting import so_far, told
+    from coordeval.flows.study.in_arms import arms_of
     from coordeval.flows.study.stored import chosen
     from coordeval.ledger import read
 
     reader = read(ledger)
+    asked = chosen(reader, study)
     with told(so_far("the probes for leaks"), errors.print):
-        found = probes(reader, chosen(reader, study))
+        found = leaks_by_arm(reader, asked, arm)
     if as_json:
-        print_result([{"probe": t, "says": p.says, "n": p.n, "n_events": p.n_events, "more": details(p)} for t, p in found])
+        print_result(
+            [
+                {"probe": one.title, "arms": list(one.arms), "says": one.probe.says, "n": one.probe.n}
+                | {"n_events": one.probe.n_events, "more": details(one.probe)}
+                for one in found
+            ]
+        )
         return
-    for title, probe in found:
-        console.print(f"{title}. {probe.says}")
-        for line in details(probe):
-            console.print(f"    {line}", style="dim", soft_wrap=True)
+    several = len(arms_of(reader, asked)) > 1
+    for one in found:
+        where = f" ({', '.join(one.arms)})" if several else ""
+        console.print(f"{one.title}{where}. {one.probe.says}", markup=False)
+        for line in details(one.probe):
+            console.print(f"    {line}", style="dim", soft_wrap=True, markup=False)

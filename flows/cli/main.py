@@ -25,7 +25,15 @@ from coordeval.flows.cli.markets import app as markets_app
 from coordeval.flows.cli.models import models
 from coordeval.flows.cli.monitor import monitor
 from coordeval.flows.cli.notebook import notebook
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, Policy, StudyArgument, whole_numbers
+from coordeval.flows.cli.options import (
+    DEFAULT_LEDGER,
+    JsonOption,
+    LedgerOption,
+    OneArm,
+    Policy,
+    StudyArgument,
+    whole_numbers,
+)
 from coordeval.flows.cli.prospective import commitment, forecast_open, resolve
 from coordeval.flows.cli.runs import runs
 from coordeval.flows.cli.selftest import app as selftest_app
@@ -216,7 +224,7 @@ def report(
     baseline: Annotated[
         str | None, typer.Option(help="The configuration to beat; else the study's, else single_agent.")
     ] = None,
-    arm: Annotated[str | None, typer.Option(help="The arm to compare configurations in; else the study's first.")] = None,
+    arm: OneArm = None,
     from_: Annotated[Path | None, typer.Option("--from", help="A folder written by `coordeval export`; no ledger.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -255,6 +263,7 @@ def report(
 @app.command("plan")
 def plan_(
     study: Annotated[str, typer.Argument(help="A study file, which may not have run yet, a name, or the start of a hash.")],
+    arm: OneArm = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     markets: Annotated[str, typer.Option(help="Numbers of markets, separated by commas.")] = "100,200,400,800",
     replicates: Annotated[str, typer.Option(help="Numbers of replicates, separated by commas.")] = "1,2,4",
@@ -284,23 +293,38 @@ def plan_(
         power=power,
     )
     with told(so_far("the plan to be computed"), errors.print):
-        found = power_plan(first_study(study, ledger), wanted)
+        found = power_plan(first_study(study, ledger, arm=arm), wanted)
     if as_json:
         print_json(strict_json(found.as_json()))
     else:
         print_plan(found, console)
 
 
+def _two(option: str, text: str) -> tuple[str, str]:
+    names = [part.strip() for part in text.split(",")]
+    if len(names) != 2 or not all(names):
+        raise CoordevalError(f"--{option} {text!r}: give two names with a comma between, such as main,bare")
+    return names[0], names[1]
+
+
 @app.command()
 def compare(
     first: StudyArgument,
-    second: StudyArgument,
+    second: Annotated[
+        str | None, typer.Argument(help="Another, in the same words; not given: --arms names two arms of the first.")
+    ] = None,
+    arm: Annotated[str | None, typer.Option(metavar="ARM", help="Of both: in which arm; else the first of each.")] = None,
+    arms: Annotated[
+        str | None, typer.Option(metavar="ARM,ARM", help="In which arm the first, and in which the second.")
+    ] = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     policy: Annotated[Policy, typer.Option(help="What is done about missing forecasts.")] = Policy.common,
     full: Annotated[bool, typer.Option("--full", help="Print every pair and all that differs.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two studies on the markets that both forecast as of the same moment, saying what that overlap is.
+
+    Or two arms of one study: `coordeval compare STUDY --arms main,bare`, where exactly one factor tells them apart.
 
     A backtest and a prospective study share none: each is held against its own market price, and what differs is said.
     """
@@ -312,15 +336,20 @@ def compare(
     from coordeval.flows.study.stored import chosen
     from coordeval.ledger import read
 
+    if second is None and arms is None:
+        raise CoordevalError("give a second study, or with --arms two arms of this one, such as --arms main,bare")
+    if arm is not None and arms is not None:
+        raise CoordevalError(f"--arm {arm!r} is the arm of both, --arms {arms!r} one of each: give one of the two")
+    pair: tuple[str | None, str | None] = (arm, arm) if arms is None else _two("arms", arms)
     reader = read(ledger)
     with reader.moment() as held:
-        ids = chosen(held, first), chosen(held, second)
+        ids = chosen(held, first), chosen(held, first if second is None else second)
         kinds = {prospective(held.study(one)) for one in ids}
     if len(kinds) > 1:  # a backtest and forecasts made ahead share no market
-        print_beside(beside(reader, *ids), console, as_json=as_json)
+        print_beside(beside(reader, *ids, arms=pair), console, as_json=as_json)
         return
     with told(so_far("the comparison to be computed"), errors.print):
-        found = compared(reader, *ids, policy=policy.value)
+        found = compared(reader, *ids, arms=pair, policy=policy.value)
     if as_json:
         print_json(strict_json(found.as_json()))
     else:

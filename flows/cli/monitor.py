@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption
+from coordeval.flows.cli.options import DEFAULT_LEDGER, EveryArm, JsonOption, LedgerOption
 from coordeval.flows.terminal import Terminal, print_result
 from coordeval.market_data.errors import CoordevalError
 
@@ -37,16 +37,19 @@ def monitor(
     ] = None,
     note: Annotated[str, typer.Option(help="With --acknowledge: why.")] = "",
     full: Annotated[bool, typer.Option("--full", help="Print every signal.")] = False,
+    arm: EveryArm = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
     """Hold how agents work together against a baseline: what changed, since when, and what no single agent's output showed.
 
-    Alarms are kept in the ledger. With --baseline it only looks, and stores nothing.
+    Each arm of a study has a baseline of its own. Alarms are kept in the ledger. With --baseline it only looks, and stores
+    nothing.
     """
     from coordeval.flows.monitor.terminal import print_watched
     from coordeval.flows.monitor.watching import acknowledge as acknowledged
     from coordeval.flows.monitor.watching import keep, look
+    from coordeval.flows.study.in_arms import arms_of
     from coordeval.flows.study.stored import chosen
     from coordeval.ledger import read
 
@@ -61,12 +64,16 @@ def monitor(
     reader = read(ledger)
     now = datetime.now(UTC)
     periods: Any = None if by is None else by.value
-    seen = look(reader, chosen(reader, study), now=now, by=periods, baseline=window)
+    study_id = chosen(reader, study)
+    names = arms_of(reader, study_id, arm)
+    every = [look(reader, study_id, now=now, by=periods, baseline=window, arm=name) for name in names]
     if baseline is None:
-        keep(ledger, seen)
+        keep(ledger, *every)
     if as_json:
-        print_result(seen.as_json())
-    else:
+        arms = {} if len(every) == 1 else {"arms": {seen.arm.arm: seen.as_json() for seen in every}}
+        print_result(every[0].as_json() | arms)
+        return
+    for seen in every:
         print_watched(seen, console, full=full)
 
 

@@ -31,6 +31,8 @@ LedgerPath = Annotated[
 StudyArgument = Annotated[
     str, typer.Argument(help="A study file, a study's name, or the start of its hash; `coordeval studies` lists them.")
 ]
+OneArm = Annotated[str | None, typer.Option("--arm", metavar="ARM", help="Of a study with arms: which; else its first.")]
+EveryArm = Annotated[str | None, typer.Option("--arm", metavar="ARM", help="Of a study with arms: only this; else all.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of words and tables.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from coordeval.flows.cli.options import DEFAULT_LEDGER, JsonOption, LedgerOption, StudyArgument
+from coordeval.flows.cli.options import DEFAULT_LEDGER, EveryArm, JsonOption, LedgerOption, StudyArgument
 from coordeval.flows.terminal import Terminal, print_result
 
 console = Terminal()
@@ -56,15 +56,20 @@ def telemetry(
     target: Annotated[
         Path | None, typer.Argument(help="A .csv, .parquet or .json for every row; else means are printed.")
     ] = None,
+    arm: EveryArm = None,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """What agents did together, round by round, from stored rows: spread, movement, influence, useless tool calls."""
+    """What agents did together, round by round, from stored rows: spread, movement, influence, useless tool calls.
+
+    Of a study with arms: of each by itself.
+    """
     import polars as pl
 
     from coordeval.flows.exports.bundle import write_table
     from coordeval.flows.grounding.stored import games_meant
     from coordeval.flows.run.metrics import telemetry_of
+    from coordeval.flows.study.in_arms import arms_of
     from coordeval.flows.study.stored import chosen
     from coordeval.flows.terminal import table, words
     from coordeval.ledger import read
@@ -83,7 +88,9 @@ def telemetry(
             print_telemetry(rows, console)
         return
     with read(ledger).moment() as reader:
-        rows = telemetry_of(reader, chosen(reader, study))
+        study_id = chosen(reader, study)
+        rows = telemetry_of(reader, study_id, arm=arm)
+        several = len(arms_of(reader, study_id)) > 1
     if target is not None:
         write_table(rows, target)
         console.print(f"wrote {target}: {rows.height:,} rows, one per forecast and round", soft_wrap=True)
@@ -91,19 +98,23 @@ def telemetry(
     if as_json:
         print_result(rows.to_dicts())
         return
-    means = rows.group_by("configuration", "round").agg(
+    if rows.is_empty():
+        console.print("No ask of this study is stored: nobody was asked, or it was imported.")
+        return
+    means = rows.group_by("arm", "configuration", "round", maintain_order=True).agg(
         pl.len().alias("forecasts"),
         *(pl.col(name).mean() for name, _, _ in _SHOWN if name != "influence"),
         influence=pl.when(pl.col("apart").sum() > 0).then(pl.col("moved").sum() / pl.col("apart").sum()),
     )
     columns = ("round", *(heading for _, heading, _ in _SHOWN))
-    for rounds in means.sort("configuration", "round").partition_by("configuration", maintain_order=True):
+    order = pl.col("arm").replace_strict(list(dict.fromkeys(rows["arm"])), list(range(rows["arm"].n_unique())))
+    means = means.sort(order, "configuration", "round")
+    for rounds in means.partition_by("arm", "configuration", maintain_order=True):
         made = table(*columns, numbers=range(len(columns)))
         for row in rounds.iter_rows(named=True):
             said = ["" if row[of] is None else f"{row[of]:,.{digits}f}" for of, _, digits in _SHOWN]
             made.add_row(*map(words, [str(row["round"]), *said]))
         first = rounds.row(0, named=True)
-        console.print(words(f"{first['configuration']}, {first['forecasts']:,} forecasts"))
+        where = f" in the arm {first['arm']!r}" if several else ""
+        console.print(words(f"{first['configuration']}{where}, {first['forecasts']:,} forecasts"))
         console.print(made)
-    if rows.is_empty():
-        console.print("No ask of this study is stored: nobody was asked, or it was imported.")

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from coordeval.analysis.base.arms import MAIN
+from coordeval.analysis.base.arms import content_in
 from coordeval.analysis.base.frames import Policy, scored
 from coordeval.analysis.base.grid import PRICE
 from coordeval.analysis.differences.sequential import sequences
 from coordeval.flows.compare.settings import different_settings
+from coordeval.flows.study.in_arms import Looked, in_arm, one_of
+from coordeval.flows.study.names import PROBE
 from coordeval.ledger import Reader
 from coordeval.ledger.information import told_times
 from coordeval.ledger.reader import Study
@@ -55,6 +57,8 @@ class Beside:
     ahead: str
     study_ids: tuple[str, str]
     """Of the backtest, and of the prospective study."""
+    arms: tuple[Looked, Looked]
+    """The arm of each, and its others."""
     answer: str
     rows: tuple[Row, ...]
     differs: tuple[str, ...]
@@ -70,13 +74,26 @@ def prospective(study: Study) -> bool:
     return study.source == "open"
 
 
-def beside(reader: Reader, first: str, second: str, *, policy: Policy = "available") -> Beside:
-    """`first` and `second` in any order: one is prospective, the other is not. Raises CoordevalError otherwise."""
-    studies = sorted((reader.study(name) for name in (first, second)), key=prospective)
+def beside(
+    reader: Reader,
+    first: str,
+    second: str,
+    *,
+    arms: tuple[str | None, str | None] = (None, None),
+    policy: Policy = "available",
+) -> Beside:
+    """`first` and `second` in any order: one is prospective, the other is not. Raises CoordevalError otherwise.
+
+    `arms`: of the first and of the second, in which arm; None: `in_arms.one_of`.
+    """
+    named = [(reader.study(name), arm) for name, arm in zip((first, second), arms, strict=True)]
+    named.sort(key=lambda one: prospective(one[0]))
+    studies = [study for study, _ in named]
     back, ahead = studies
     if prospective(back) or not prospective(ahead):
         raise CoordevalError(f"{back.name} and {ahead.name}: one of the two must be prospective, and the other a backtest")
-    frames = [reader.forecast_frame(study.study_id).filter(pl.col("arm") == MAIN) for study in studies]
+    looked = [one_of(reader, study.study_id, arm) for study, arm in named]
+    frames = [_frame(reader, study, one) for study, one in zip(studies, looked, strict=True)]
     pairs = [_against_the_price(reader, frame, policy) for frame in frames]
     configurations = sorted({*frames[0]["configuration"]} & {*frames[1]["configuration"]} - {"market_price"})
     if not configurations:
@@ -88,11 +105,17 @@ def beside(reader: Reader, first: str, second: str, *, policy: Policy = "availab
         backtest=back.name,
         ahead=ahead.name,
         study_ids=(back.study_id, ahead.study_id),
+        arms=(looked[0], looked[1]),
         answer=_answer(rows),
         rows=rows,
-        differs=tuple(_differs(studies, frames)),
+        differs=tuple(_differs(studies, looked, frames)),
         labels=tuple(f"{study.name}: SIMULATED" for study in studies if study.simulated),
     )
+
+
+def _frame(reader: Reader, study: Study, looked: Looked) -> pl.DataFrame:
+    with in_arm(reader, study.study_id, looked.arm) as held:
+        return held.forecast_frame(study.study_id).filter(pl.col("configuration") != PROBE)
 
 
 def _against_the_price(reader: Reader, frame: pl.DataFrame, policy: Policy) -> dict[str, dict[str, Any]]:
@@ -146,7 +169,7 @@ def _answer(rows: Sequence[Row]) -> str:
     )
 
 
-def _differs(studies: Sequence[Study], frames: Sequence[pl.DataFrame]) -> Iterator[str]:
+def _differs(studies: Sequence[Study], looked: Sequence[Looked], frames: Sequence[pl.DataFrame]) -> Iterator[str]:
     yield "when: the backtest was made after the outcomes, the prospective study before them, committed to day by day"
     for study, frame in zip(studies, frames, strict=True):
         times, scored_ = frame["as_of"], frame.filter(pl.col("outcome").is_not_null())["market_id"].n_unique()
@@ -155,6 +178,11 @@ def _differs(studies: Sequence[Study], frames: Sequence[pl.DataFrame]) -> Iterat
             f"{study.name}: {frame['market_id'].n_unique()} markets from {study.source}, {scored_} scored, forecast as of "
             f"{first} to {last}, {frame['category'].n_unique()} categories"
         )
-    if studies[0].model != studies[1].model:
-        yield f"model: {studies[0].model} → {studies[1].model}"
-    yield from different_settings(studies[0].content, studies[1].content, but=_SAID_ELSEWHERE)
+    contents = [content_in(study.content, one.arm) for study, one in zip(studies, looked, strict=True)]
+    models = [
+        str((content.get("model") or {}).get("id") or study.model) if "models" in study.content else study.model
+        for study, content in zip(studies, contents, strict=True)
+    ]
+    if models[0] != models[1]:
+        yield f"model: {models[0]} → {models[1]}"
+    yield from different_settings(*contents, but=_SAID_ELSEWHERE)

@@ -1,12 +1,12 @@
 """Two studies side by side, on the markets that both forecast as of the same moment, and on nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
-from coordeval.analysis.base.arms import MAIN
+from coordeval.analysis.base.arms import arms_table, comparable, content_in, differing
 from coordeval.analysis.base.frames import Policy, Scored, scored
 from coordeval.analysis.differences.comparisons import Comparisons, comparisons
 from coordeval.analysis.differences.replicates import spread
@@ -14,6 +14,8 @@ from coordeval.analysis.study.stated import is_shown, passes
 from coordeval.analysis.words.answers import verdict
 from coordeval.analysis.words.phrases import counted, listed, size, twins
 from coordeval.flows.compare.settings import different_parameters, different_settings
+from coordeval.flows.run.between import between_two
+from coordeval.flows.study.in_arms import Looked, in_arm, one_of
 from coordeval.flows.study.names import PROBE
 from coordeval.ledger import Reader
 from coordeval.ledger.reader import Study
@@ -27,7 +29,7 @@ _OF_BOTH: Final = """
             json_extract_string(a.identity, '$.market.view') <> json_extract_string(b.identity, '$.market.view')
         ) AS seen
     FROM cells a JOIN cells b USING (market_id, as_of, replicate) JOIN forecasts f ON f.forecast_id = a.forecast_id
-    WHERE a.study_id = ? AND b.study_id = ? AND a.configuration <> ? AND b.configuration <> ?
+    WHERE a.study_id = ? AND b.study_id = ? AND a.arm = ? AND b.arm = ? AND a.configuration <> ? AND b.configuration <> ?
 """
 
 
@@ -36,8 +38,10 @@ class Compared:
     """What was compared, and on what."""
 
     names: tuple[str, str]
-    """Of the studies; their short ids where both have one name."""
+    """Of the studies; their short ids where both have one name, and the arm where a study has several."""
     study_ids: tuple[str, str]
+    arms: tuple[Looked, Looked]
+    """The arm of each that is compared, and its others."""
     policy: Policy
     answer: str
     """Whether any two are told apart, in one sentence."""
@@ -62,7 +66,8 @@ class Compared:
     def as_json(self) -> dict[str, Any]:
         """JSON values; a null has its reason in its row."""
         simple = ("names", "study_ids", "policy", "answer", "overlap", "differs", "notes", "labels")
-        own = {name: getattr(self, name) for name in (*simple, "n_markets", "n_events", "replicates")}
+        own: dict[str, Any] = {name: getattr(self, name) for name in (*simple, "n_markets", "n_events", "replicates")}
+        own["arms"] = [one.arm for one in self.arms]
         settings = {
             name: getattr(self.found, name)
             for name in ("noise_floor", "noise_low", "noise_high", "margin", "alpha", "level", "n", "seed")
@@ -70,8 +75,19 @@ class Compared:
         return own | settings | {"table": self.table.to_dicts()}
 
 
-def compare(reader: Reader, first: str, second: str, *, policy: Policy = "common", resamples: int = 10_000) -> Compared:
-    """Every configuration of the first study against every one of the second, on their overlap.
+def compare(
+    reader: Reader,
+    first: str,
+    second: str,
+    *,
+    arms: tuple[str | None, str | None] = (None, None),
+    policy: Policy = "common",
+    resamples: int = 10_000,
+) -> Compared:
+    """Every configuration of the first study against every one of the second, on their overlap; each in one of its arms.
+
+    `arms`: which, of the first and of the second; None: `in_arms.one_of`. Both may be arms of one study where exactly one
+    factor tells them apart, and the certificate between them holds.
 
     The overlap is the market, the moment and the replicate: where one study has more replicates the others are left out,
     but may still tell what noise is. Where both have one market price for a market it is that, else none.
@@ -80,10 +96,11 @@ def compare(reader: Reader, first: str, second: str, *, policy: Policy = "common
     """
     with reader.moment() as held:
         studies = [held.study(name) for name in (first, second)]
-        names = [s.name if studies[0].name != studies[1].name else s.study_id[:8] for s in studies]
-        cells = [_cells(held, study, name) for study, name in zip(studies, names, strict=True)]
-    if studies[0].study_id == studies[1].study_id:
-        raise CoordevalError(f"{first!r} and {second!r} are one study; give two")
+        looked = [one_of(held, study.study_id, arm) for study, arm in zip(studies, arms, strict=True)]
+        if studies[0].study_id == studies[1].study_id:
+            _one_apart(held, studies[0], looked[0].arm, looked[1].arm)
+        names = list(_names(studies, looked))
+        cells = [_cells(held, study, one, name) for study, one, name in zip(studies, looked, names, strict=True)]
     made = [frame.filter(pl.col("status") != "pending") for frame in cells]
     moments = [set(frame.select("market_id", "as_of").unique().iter_rows()) for frame in made]
     shared = moments[0] & moments[1]
@@ -118,11 +135,12 @@ def compare(reader: Reader, first: str, second: str, *, policy: Policy = "common
     return Compared(
         names=(names[0], names[1]),
         study_ids=(studies[0].study_id, studies[1].study_id),
+        arms=(looked[0], looked[1]),
         policy=policy,
         answer=_answer(rows, found.margin),
         overlap=overlap,
-        differs=tuple(_differs(studies)),
-        notes=tuple(_notes(reader, studies, names, cells, numbers, common, on_shared, repriced)),
+        differs=tuple(_differs(studies, looked)),
+        notes=tuple(_notes(reader, studies, looked, names, cells, numbers, common, on_shared, repriced)),
         labels=tuple(_labels(studies, names)),
         n_markets=kept.n_markets,
         n_events=kept.frame["event_id"].n_unique(),
@@ -158,8 +176,40 @@ def _answer(rows: Sequence[dict[str, Any]], margin: float) -> str:
     return f"Cannot tell yet: at the most, {lead}, {why}.{takes}"
 
 
-def _cells(reader: Reader, study: Study, name: str) -> pl.DataFrame:
-    frame = reader.forecast_frame(study.study_id).filter(pl.col("arm") == MAIN)  # studies are compared in their first arms
+def _names(studies: Sequence[Study], looked: Sequence[Looked]) -> Iterator[str]:
+    alike = studies[0].name == studies[1].name
+    for study, one in zip(studies, looked, strict=True):
+        if studies[0].study_id == studies[1].study_id:
+            yield one.arm
+        else:
+            own = study.study_id[:8] if alike else study.name
+            yield f"{own} ({one.arm})" if one.others else own
+
+
+def _one_apart(reader: Reader, study: Study, first: str, second: str) -> None:
+    """Raises CoordevalError for arms that not exactly one factor tells apart, or of which more differs than they declare."""
+    table = arms_table(study.content)
+    if first == second:
+        more = " --arms names two of its arms" if table.height > 1 else ""
+        raise CoordevalError(f"{study.name} and {study.name} are one study in one arm; give two.{more}")
+    factors = differing(table, first, second)
+    if len(factors) != 1:
+        pairs = "; ".join(f"{a} and {b} ({factor})" for a, b, factor in comparable(table))
+        raise CoordevalError(
+            f"the arms {first!r} and {second!r} of {study.name} differ in {listed(factors)}: a difference could come of any "
+            f"of these. One factor tells apart: {pairs or 'no two of its arms'}"
+        )
+    found = between_two(reader, study.study_id, first, second)
+    if found.held is False:
+        raise CoordevalError(
+            f"the arms {first!r} and {second!r} of {study.name} are not compared, because more differs than they declare: "
+            f"{'; '.join(found.problems)}"
+        )
+
+
+def _cells(reader: Reader, study: Study, looked: Looked, name: str) -> pl.DataFrame:
+    with in_arm(reader, study.study_id, looked.arm) as held:
+        frame = held.forecast_frame(study.study_id).filter(pl.col("configuration") != PROBE)
     if (frame["status"] == "pending").all():
         raise CoordevalError(f"{name} has no forecast yet; run it before it is compared")
     return frame
@@ -205,10 +255,11 @@ def _scored(kept: Scored, frame: pl.DataFrame, shared: int, replicates: Sequence
     )
 
 
-def _differs(studies: Sequence[Study]) -> Iterator[str]:
-    if studies[0].model != studies[1].model:
-        yield f"model: {studies[0].model} → {studies[1].model}"
-    contents = [study.content for study in studies]
+def _differs(studies: Sequence[Study], looked: Sequence[Looked]) -> Iterator[str]:
+    contents = [content_in(study.content, one.arm) for study, one in zip(studies, looked, strict=True)]
+    models = [_model(study, content) for study, content in zip(studies, contents, strict=True)]
+    if models[0] != models[1]:
+        yield f"model: {models[0]} → {models[1]}"
     if imported := [study.name for study in studies if "published" in study.content]:
         yield f"settings: those of {listed(imported)} are not stored key by key, so how they differ is not known"
         return
@@ -216,9 +267,16 @@ def _differs(studies: Sequence[Study]) -> Iterator[str]:
     yield from (each for each in said if not each.startswith("model's id:"))
 
 
+def _model(study: Study, content: Mapping[str, Any]) -> str:
+    """The id of the model that is asked in this arm."""
+    own = content.get("model") or {}
+    return str(own.get("id") or study.model) if "models" in study.content else study.model
+
+
 def _notes(
     reader: Reader,
     studies: Sequence[Study],
+    looked: Sequence[Looked],
     names: Sequence[str],
     cells: Sequence[pl.DataFrame],
     numbers: Sequence[set[int]],
@@ -233,7 +291,8 @@ def _notes(
             yield f"{counted(more, 'replicate')} of {name} {'is' if more == 1 else 'are'} not compared; {said}"
         if waiting := frame.filter(on_shared & (pl.col("status") == "pending")).height:
             yield f"{counted(waiting, 'forecast')} of {name} on these markets still to be made"
-    [row] = reader.query(_OF_BOTH, [*(study.study_id for study in studies), PROBE, PROBE]).to_dicts()
+    bound = [*(study.study_id for study in studies), *(one.arm for one in looked), PROBE, PROBE]
+    [row] = reader.query(_OF_BOTH, bound).to_dicts()
     if row["same"]:
         yield f"{counted(row['same'], 'forecast')} the same in both by their hash: no difference can come of them"
     if row["seen"]:

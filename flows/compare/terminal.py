@@ -18,12 +18,18 @@ from coordeval.market_data.text import one_line
 LINES: Final = 40
 WIDTH: Final = 80
 CALLS_NO_MODEL: Final = "market_price"
+_MORE: Final = {
+    False: "More differs than what coordinates the agents, and a difference may come from it:",
+    True: "Between the arms exactly this differs; within one nothing but what coordinates the agents:",
+}
 _FEW: Final = 4  # of what differs, and of the notes
 
 
 def print_compared(found: Compared, console: Console, *, full: bool = False) -> None:
     """The answer, then what it rests on. Text from data is printed as it is, never read as markup."""
     head = Text.assemble((one_line(f"{found.names[0]} / {found.names[1]}"), "bold"))
+    for line in said_of_arms(found):
+        head.append(f"\n{one_line(line)}", "dim")
     for label in found.labels:
         head.append(f"\n{one_line(label)}", "bold red")
     top: list[RenderableType] = [
@@ -32,7 +38,7 @@ def print_compared(found: Compared, console: Console, *, full: bool = False) -> 
         Text(one_line(found.overlap), style="dim"),
     ]
     if found.differs:
-        top.append(Text("More differs than what coordinates the agents, and a difference may come from it:"))
+        top.append(Text(_MORE[found.study_ids[0] == found.study_ids[1]]))
         top += _listed(found.differs, full=full)
     else:
         top.append(Text("Model, tools, price visibility and all other settings are the same in both."))
@@ -46,12 +52,26 @@ def print_compared(found: Compared, console: Console, *, full: bool = False) -> 
         console.print(Text(f"{counted(len(rows) - len(shown), 'pair')} more: --full prints all, --json too.", style="dim"))
 
 
+def said_of_arms(found: Compared) -> list[str]:
+    """Which arms are compared, and what the others are called; nothing where each study has one."""
+    first, second = found.arms
+    if found.study_ids[0] == found.study_ids[1]:
+        rest = [name for name in first.others if name != second.arm]
+        return [
+            f"two arms of one study; its others are {', '.join(map(repr, rest))}" if rest else "the two arms of one study"
+        ]
+    return [f"{name}: {one.says}" for name, one in zip(found.names, found.arms, strict=True) if one.others]
+
+
 def print_beside(found: Beside, console: Console, *, as_json: bool) -> None:
     """A backtest and a prospective study: the answer, each against its own price, and what differs between them."""
     if as_json:
         print_json(strict_json(found.as_json()))
         return
     head = Text(one_line(f"{found.backtest} (backtest) / {found.ahead} (before the outcomes)"), style="bold")
+    for name, one in zip((found.backtest, found.ahead), found.arms, strict=True):
+        if one.others:
+            head.append(f"\n{one_line(f'{name}: {one.says}')}", "not bold dim")
     console.print(head, *(Text(one_line(label), style="bold red") for label in found.labels), sep="\n")
     console.print(Text(one_line(found.answer), style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

@@ -82,10 +82,13 @@ class Facts:
         now: Callable[[], float] = time.monotonic,
         arm: str = "",
         worker: ThreadPoolExecutor | None = None,
+        whole: "Facts | None" = None,
     ) -> None:
         """`arm`: of studies that have several, the only one that is there (`in_arm`)."""
         self.ledger = ledger
         self.arm = arm
+        self.whole = whole or self
+        """The same of every arm: where another study is asked about, which may have no arm of that name."""
         self._arms: dict[str, Facts] = {}
         self._memo: OrderedDict[Hashable, Any] = OrderedDict()
         self._bytes: dict[Hashable, int] = {}
@@ -114,9 +117,20 @@ class Facts:
         arm = view.arm or names[0]
         if arm not in names:
             raise CoordevalError(choose("arm of this study", arm, names))
+        return self._only(arm)
+
+    def of(self, study_id: str) -> "Facts":
+        """The same where another study is asked about: in the arm that this is of where it has one of that name, else in its
+        first."""
+        names = arms_table(self.study(study_id).content)["arm"].to_list()
+        if len(names) < 2:
+            return self.whole
+        return self.whole._only(self.arm if self.arm in names else names[0])
+
+    def _only(self, arm: str) -> "Facts":
         with self._lock:
             if arm not in self._arms:
-                self._arms[arm] = Facts(self.ledger, now=self._now, arm=arm, worker=self._worker)
+                self._arms[arm] = Facts(self.ledger, now=self._now, arm=arm, worker=self._worker, whole=self)
             return self._arms[arm]
 
     def arms(self, view: View) -> list[str]:

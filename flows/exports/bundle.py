@@ -29,7 +29,6 @@ from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.evaluation import version
 from coordeval.flows.study.names import GAMES
-from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Ledger, read
 from coordeval.ledger.database import connected
 from coordeval.market_data.errors import CoordevalError
@@ -85,7 +84,7 @@ def export_study(
     write, rows, written = begun.write, begun.rows, begun.written
     with begun.ledger() as path:  # of what was written, and of nothing else
         found = score(path, study_id, policy=policy)
-        together = _telemetry(path, study_id, found)
+        together = telemetry_of(read(path), study_id)
     write("results.json", strict_json(found.results()))
     write("leaderboard.csv", csv_of(flat(found.board.table)))
     write("markets.csv", csv_of(found.every_market))
@@ -133,17 +132,6 @@ class Begun:
         whole = manifest | {"rows": self.rows, "files": self.written}
         content = orjson.dumps(whole, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         write_whole(self.folder / MANIFEST, content + b"\n")
-
-
-def _telemetry(path: Path, study_id: str, found: Report) -> pl.DataFrame:
-    """A row for each forecast and round; of a study with several arms with the arm of each."""
-    if found.arms is None:
-        return telemetry_of(read(path), study_id)
-    parts = []
-    for arm in found.arms.table["arm"].to_list():
-        with in_arm(read(path), study_id, arm) as held:
-            parts.append(telemetry_of(held, study_id).with_columns(arm=pl.lit(arm)))
-    return pl.concat(parts)
 
 
 def export_table(ledger: Path, study_id: str, file: Path, *, policy: Policy = "common") -> int:

@@ -13,8 +13,9 @@ def look(study: Path | None, ledger: Path, *, day: date, now: datetime, say: Say
     """Holds every signal against its baseline. A new alarm is a finding of the ledger, and is told once."""
     assert study is not None
     seen = watch(ledger, study=str(study), now=now, say=say)
-    new = f"{counted(len(seen.new), 'new alarm')}; " if seen.new else ""
-    return Done(said=f"{new}{summary(seen)}", alarms=seen.events())
+    new = sum(len(one.new) for one in seen)
+    said = f"{counted(new, 'new alarm')}; " if new else ""
+    return Done(said=said + "; ".join(map(summary, seen)), alarms=[event for one in seen for event in one.events()])
 
 
 JOB = Job(

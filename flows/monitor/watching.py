@@ -9,12 +9,14 @@ from typing import Any, Final, cast
 
 import orjson
 
+from coordeval.analysis.base.arms import MAIN
 from coordeval.analysis.base.numerals import counted
 from coordeval.analysis.monitor import Alarm, Monitored, label, monitor, says
 from coordeval.analysis.monitor.signals import KINDS
 from coordeval.analysis.monitor.watching import BASELINE, LEAST, PER_FALSE_ALARM, By
 from coordeval.flows.monitor.record import Recorded, record
-from coordeval.flows.study.stored import SHORT, chosen, in_arm
+from coordeval.flows.study.in_arms import Looked, arms_of, in_arm, one_of
+from coordeval.flows.study.stored import SHORT, chosen
 from coordeval.ledger import Ledger, Reader, Study, read
 from coordeval.market_data.errors import CoordevalError
 
@@ -29,6 +31,8 @@ class Kept:
     """An alarm as it is, or will be, stored."""
 
     finding_id: str
+    arm: str
+    """The arm of the study that it is of."""
     alarm: Alarm
     by: By
     told_at: datetime
@@ -39,7 +43,8 @@ class Kept:
         alarm = self.alarm
         spoken = {name: label(self.by, getattr(alarm, name)) for name in ("begun", "since", "raised", "latest")}
         return {
-            "finding_id": self.finding_id, "says": says(alarm, self.by), "state": alarm.state, "kind": alarm.kind,
+            "finding_id": self.finding_id, "arm": self.arm,
+            "says": says(alarm, self.by), "state": alarm.state, "kind": alarm.kind,
             **asdict(alarm), **{f"{name}_period": period for name, period in spoken.items()},
             "forecasts": list(alarm.forecasts), "by": self.by, "told_at": self.told_at, "note": self.note,
         }  # fmt: skip
@@ -47,9 +52,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What a look at one study found."""
+    """What a look at one arm of one study found: arms differ on purpose, so each has a baseline of its own."""
 
     study: Study
+    arm: Looked
     found: Monitored
     size: int | None
     """Markets in a block; None where periods are days."""
@@ -73,6 +79,7 @@ class Watched:
                 "resource": {
                     "prefect.resource.id": f"coordeval.study.{self.study.study_id[:SHORT]}",
                     "prefect.resource.name": self.study.name,
+                    "coordeval.arm": kept.arm,
                     "coordeval.configuration": kept.alarm.configuration,
                     "coordeval.signal": kept.alarm.signal,
                 },
@@ -87,6 +94,7 @@ class Watched:
         return {
             "study": self.study.name,
             "study_id": self.study.study_id,
+            "arm": self.arm.arm,
             "simulated": self.study.simulated,
             "periods": self.found.by,
             "markets_in_a_block": self.size,
@@ -107,17 +115,19 @@ def look(
     now: datetime,
     by: By | None = None,
     baseline: int | tuple[int, int] | None = None,
+    arm: str | None = None,
 ) -> Watched:
-    """Looks at a study, of several arms at the first, and stores nothing. A `baseline` that is given must leave something
+    """Looks at one arm of a study (`in_arms.one_of`), and stores nothing. A `baseline` that is given must leave something
     to watch.
 
     Raises CoordevalError for a baseline that is longer than what there is, or no window of the study.
     """
-    with in_arm(reader, study_id) as held:
+    where = one_of(reader, study_id, arm)
+    with in_arm(reader, study_id, where.arm) as held:
         study = held.study(study_id)
         rows = record(held, study, now=now, by=by)
         stored = [_kept(row) for row in held.query(_STORED, [study.study_id, KIND]).to_dicts()]
-    stored = [kept for kept in stored if kept.by == rows.by]
+    stored = [kept for kept in stored if (kept.by, kept.arm) == (rows.by, where.arm)]
     if baseline is not None:
         _check(rows, baseline)
     ended: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -126,7 +136,7 @@ def look(
             key = (kept.alarm.configuration, kept.alarm.signal)
             ended.setdefault(key, []).append((kept.alarm.since, kept.alarm.latest))
     found = monitor(rows.frame, by=rows.by, baseline=BASELINE if baseline is None else baseline, ended=ended)
-    return _merged(study, found, rows.size, BASELINE if baseline is None else baseline, stored, now)
+    return _merged(study, where, found, rows.size, BASELINE if baseline is None else baseline, stored, now)
 
 
 def watch(
@@ -137,27 +147,30 @@ def watch(
     say: Callable[[str], None],
     by: By | None = None,
     baseline: int | tuple[int, int] | None = None,
-) -> Watched:
-    """Looks at a study (a file, a name or a hash; None: the one used last), stores its alarms, and says those that are new.
+) -> tuple[Watched, ...]:
+    """Looks at every arm of a study (a file, a name or a hash; None: the one used last), stores its alarms, and says those
+    that are new.
 
     `now`: the day that it falls on is not over and is not judged. Again the same day it says and stores nothing more.
     Raises CoordevalError for an unknown study and LedgerLocked while a run writes: then nothing is stored, and the next look
     finds the same.
     """
     reader = read(ledger.path if isinstance(ledger, Ledger) else ledger)
-    seen = look(reader, chosen(reader, study), now=now, by=by, baseline=baseline)
-    keep(ledger, seen)
-    for kept in seen.changed:
-        mark = "over" if kept.alarm.state == "over" else "ALARM"
-        say(f"{mark} {kept.finding_id[:SHORT]}: {says(kept.alarm, seen.found.by)}")
-    say(summary(seen))
-    return seen
+    study_id = chosen(reader, study)
+    arms = arms_of(reader, study_id)
+    every = tuple(look(reader, study_id, now=now, by=by, baseline=baseline, arm=arm) for arm in arms)
+    keep(ledger, *every)
+    for seen in every:
+        for kept in seen.changed:
+            mark = "over" if kept.alarm.state == "over" else "ALARM"
+            say(f"{mark} {kept.finding_id[:SHORT]}: {says(kept.alarm, seen.found.by)}")
+        say(summary(seen))
+    return every
 
 
-def keep(ledger: Path | str | Ledger, seen: Watched) -> None:
+def keep(ledger: Path | str | Ledger, *every: Watched) -> None:
     """Stores what is new or over since."""
-    if seen.changed:
-        rows = [_row(seen.study.study_id, kept) for kept in seen.changed]
+    if rows := [_row(seen.study.study_id, kept) for seen in every for kept in seen.changed]:
         if isinstance(ledger, Ledger):
             ledger.write("findings", rows)
             return
@@ -189,7 +202,8 @@ def summary(seen: Watched) -> str:
     states = seen.found.streams["state"].to_list()
     watched, silent = states.count("quiet") + states.count("alarm"), states.count(None)
     most = int(cast("int | None", seen.found.streams["periods"].max()) or 0)
-    said = f"{seen.study.name}: {counted(len(seen.open), 'open alarm')} in {counted(watched, 'signal')}, "
+    where = f" in the arm {seen.arm.arm!r}" if seen.arm.others else ""
+    said = f"{seen.study.name}{where}: {counted(len(seen.open), 'open alarm')} in {counted(watched, 'signal')}, "
     said += f"up to {counted(most, 'day' if seen.found.by == 'day' else 'block')} of each"
     return said + (f"; {counted(silent, 'signal')} not watched" if silent else "")
 
@@ -236,7 +250,13 @@ def _check(rows: Recorded, baseline: int | tuple[int, int]) -> None:
 
 
 def _merged(
-    study: Study, found: Monitored, size: int | None, baseline: int | tuple[int, int], stored: list[Kept], now: datetime
+    study: Study,
+    arm: Looked,
+    found: Monitored,
+    size: int | None,
+    baseline: int | tuple[int, int],
+    stored: list[Kept],
+    now: datetime,
 ) -> Watched:
     """Each alarm that was found is the stored one that it overlaps, or a new one; a stored one is never taken back."""
     left = list(stored)
@@ -246,7 +266,9 @@ def _merged(
     for alarm in found.alarms:
         known = next((kept for kept in left if _same(kept.alarm, alarm)), None)
         if known is None:
-            kept = Kept(finding_id=_id(study.study_id, alarm, found.by), alarm=alarm, by=found.by, told_at=now)
+            kept = Kept(
+                finding_id=_id(study.study_id, arm.arm, alarm, found.by), arm=arm.arm, alarm=alarm, by=found.by, told_at=now
+            )
             new.append(kept)
             changed.append(kept)
         else:
@@ -262,7 +284,14 @@ def _merged(
     alarms += left
     alarms.sort(key=lambda kept: (kept.alarm.raised, kept.alarm.configuration, kept.alarm.signal))
     return Watched(
-        study=study, found=found, size=size, baseline=baseline, alarms=tuple(alarms), new=tuple(new), changed=tuple(changed)
+        study=study,
+        arm=arm,
+        found=found,
+        size=size,
+        baseline=baseline,
+        alarms=tuple(alarms),
+        new=tuple(new),
+        changed=tuple(changed),
     )
 
 
@@ -271,8 +300,9 @@ def _same(known: Alarm, alarm: Alarm) -> bool:
     return of and known.since <= alarm.latest and alarm.since <= known.latest
 
 
-def _id(study_id: str, alarm: Alarm, by: By) -> str:
-    text = "|".join(("monitor/1", study_id, by, alarm.configuration, alarm.signal, str(alarm.since)))
+def _id(study_id: str, arm: str, alarm: Alarm, by: By) -> str:
+    where = () if arm == MAIN else (arm,)  # an alarm from before there were arms keeps its id
+    text = "|".join(("monitor/1", study_id, *where, by, alarm.configuration, alarm.signal, str(alarm.since)))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -287,5 +317,10 @@ def _kept(row: Mapping[str, Any]) -> Kept:
     fields = {name: detail[name] for name in Alarm.__dataclass_fields__}
     alarm = Alarm(**{**fields, "forecasts": tuple(detail["forecasts"])})
     return Kept(
-        finding_id=row["finding_id"], alarm=alarm, by=detail["by"], told_at=row["created_at"], note=detail.get("note", "")
+        finding_id=row["finding_id"],
+        arm=detail.get("arm", MAIN),
+        alarm=alarm,
+        by=detail["by"],
+        told_at=row["created_at"],
+        note=detail.get("note", ""),
     )

@@ -12,6 +12,7 @@ import polars as pl
 from coordeval.agents.messages import Usage
 from coordeval.agents.prices import utc_today
 from coordeval.agents.providers.simulated import SimulatedModelSection
+from coordeval.analysis.base.arms import MAIN, content_in
 from coordeval.analysis.base.frames import scored
 from coordeval.analysis.cost.compute_matched import LONE
 from coordeval.analysis.differences.replicates import spread
@@ -21,11 +22,12 @@ from coordeval.analysis.words.standing import HINDSIGHT
 from coordeval.flows.run.planning import plan, pull
 from coordeval.flows.run.window import run_chunks
 from coordeval.flows.study.evaluation import open_evaluation
+from coordeval.flows.study.in_arms import Looked, in_arm, one_of
 from coordeval.flows.study.sections import EvidenceSection, SimulatedMarkets
 from coordeval.flows.study.stored import chosen
 from coordeval.flows.study.study import PROBE, LoadedStudy, load_study
 from coordeval.flows.study.wiring import price_book
-from coordeval.ledger import Ledger, Reader, read
+from coordeval.ledger import Ledger, Reader, Study, read
 from coordeval.market_data.errors import CoordevalError
 
 SIMULATED_MARKETS: Final = 100
@@ -74,35 +76,50 @@ class FirstStudy:
         return tuple(self.prices.usd)
 
 
-def first_study(study: str, ledger: Path) -> FirstStudy:
+def first_study(study: str, ledger: Path, *, arm: str | None = None) -> FirstStudy:
     """A stored study by its name or id; or a study file (`….toml`): what is stored of it, else a run of the simulator.
+
+    `arm`: the arm that is planned from; None: `in_arms.one_of`.
 
     Raises CoordevalError where there is no such study, and what `from_ledger` raises.
     """
     if not study.endswith(".toml"):
         with read(ledger).moment() as reader:
-            return from_ledger(reader, chosen(reader, study))
+            return from_ledger(reader, chosen(reader, study), arm=arm)
     loaded = load_study(Path(study))
     if ledger.is_file():
         with read(ledger).moment() as reader:
             if reader.studies().filter((pl.col("study_id") == loaded.id) & (pl.col("answered") > 0)).height:
-                return from_ledger(reader, loaded.id)
-    return from_simulator(loaded, Path(study).parent)
+                return from_ledger(reader, loaded.id, arm=arm)
+    return from_simulator(loaded.alone(arm or MAIN), Path(study).parent, _which(loaded, arm))
 
 
-def from_ledger(reader: Reader, study: str) -> FirstStudy:
-    """A stored study, by name or id.
+def _which(loaded: LoadedStudy, arm: str | None) -> str:
+    names = [one.name for one in loaded.compared]
+    return Looked(arm or MAIN, tuple(name for name in names if name != (arm or MAIN))).says
+
+
+def from_ledger(reader: Reader, study: str, *, arm: str | None = None) -> FirstStudy:
+    """One arm of a stored study, by name or id.
 
     Raises CoordevalError where it has no forecast, nothing is scored, or there are not two configurations to compare.
     """
     stored = reader.study(study)
     labels = ["SIMULATED: it says nothing about real models or markets"] * stored.simulated
     labels += [HINDSIGHT] * (stored.hindsight is True)
+    looked = one_of(reader, stored.study_id, arm)
+    with in_arm(reader, stored.study_id, looked.arm) as held:
+        return _from_arm(held, stored, looked, tuple(labels))
+
+
+def _from_arm(reader: Reader, stored: Study, looked: Looked, labels: tuple[str, ...]) -> FirstStudy:
+    model = (content_in(stored.content, looked.arm).get("model") or {}).get("id") if looked.others else None
     found, about, asked = _variance(reader, stored.study_id, stored.name, stored.content.get("baseline"))
     return FirstStudy(
         name=stored.name,
-        labels=tuple(labels),
-        about=f"Planned from the study {stored.name} ({stored.study_id[:8]}, {stored.model}): {about}",
+        labels=labels,
+        about=f"Planned from the study {stored.name} ({stored.study_id[:8]}, {model or stored.model})"
+        f"{_in_words(looked.says)}: {about}",
         simulated=stored.simulated,
         variance=found,
         **asked,
@@ -112,11 +129,15 @@ def from_ledger(reader: Reader, study: str) -> FirstStudy:
     )
 
 
-def from_simulator(loaded: LoadedStudy, directory: Path) -> FirstStudy:
+def _in_words(says: str) -> str:
+    return f", {says}" if says else ""
+
+
+def from_simulator(loaded: LoadedStudy, directory: Path, which: str = "") -> FirstStudy:
     """A study file that has not run: its configurations in the embedded world, with the embedded model.
 
-    `directory` is where the file and its plugins are. The tokens that the simulator used are priced for the study's own
-    model, where its price is known. Raises what `from_ledger` raises.
+    `directory` is where the file and its plugins are; `which` says of which arm `loaded` is. The tokens that the simulator
+    used are priced for the study's own model, where its price is known. Raises what `from_ledger` raises.
     """
     study = loaded.study
     own = study.model.parameters if isinstance(study.model, SimulatedModelSection) else {}
@@ -149,7 +170,8 @@ def from_simulator(loaded: LoadedStudy, directory: Path) -> FirstStudy:
             "SIMULATED: planned from the embedded simulator, which says nothing about how far a real model's forecasts "
             "vary; run a small first study and plan from that",
         ),
-        about=f"{study.name} is not stored, so its configurations ran in the simulated world (seed {SEED}): {about}",
+        about=f"{study.name}{_in_words(which)} is not stored, so its configurations ran in the simulated world "
+        f"(seed {SEED}): {about}",
         simulated=True,
         variance=found,
         **asked,

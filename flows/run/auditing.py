@@ -3,11 +3,12 @@
 from importlib.metadata import entry_points
 from typing import Final
 
-from coordeval.analysis.audit import Audit, Evidence, audit
+from coordeval.analysis.audit import Audit, Evidence, audit, together
 from coordeval.analysis.audit.registry import GROUP, load
 from coordeval.analysis.control import Control
 from coordeval.flows.run.computed import kept
 from coordeval.flows.run.evidence import study_evidence
+from coordeval.flows.study.in_arms import arms_of
 from coordeval.ledger import Reader
 
 MOST: Final = 20_000
@@ -37,12 +38,17 @@ def audited(found: Evidence) -> Audit:
     return audit(found, rules.made(), quarantined=rules.quarantined)
 
 
-def audit_study(reader: Reader, study: str, compared: Control | None = None) -> Audit:
-    """The audit of a stored study (name or id), as of one moment. Raises LedgerError where there is none.
+def audit_study(reader: Reader, study: str, compared: Control | None = None, *, arm: str | None = None) -> Audit:
+    """The audit of a stored study (name or id), as of one moment: of every arm that there is to `reader`, or of `arm`.
 
-    `compared`: the certificate of its control, where that was taken already.
+    Each arm is held against the rules by itself, because arms differ on purpose; each finding says its arms.
+    Raises LedgerError where there is no such study, CoordevalError for no such arm.
+    `compared`: the certificate of its control, where there is one arm and that was taken already.
     """
-    return audited(study_evidence(reader, study, compared))
+    with reader.moment() as held:
+        names = arms_of(held, study, arm)
+        alone = compared if len(names) == 1 else None
+        return together({name: audited(study_evidence(held, study, alone, arm=name)) for name in names})
 
 
 def audit_kept(reader: Reader, study_id: str, compared: Control | None) -> Audit | None:
@@ -54,5 +60,5 @@ def audit_kept(reader: Reader, study_id: str, compared: Control | None) -> Audit
         return None
     state = reader.query(_STATE, {"study": study_id}).rows()
     rules = [(point.name, point.value, point.dist.version if point.dist else "") for point in entry_points(group=GROUP)]
-    given = ("audit/1", study_id, [list(row) for row in state], sorted(rules), compared)
+    given = ("audit/2", study_id, [list(row) for row in state], sorted(rules), compared)
     return kept(reader.path, given, lambda: audit_study(reader, study_id, compared).shortened())

@@ -55,6 +55,12 @@ def between(reader: Reader, study: str) -> tuple[Between, ...]:
     return tuple(_pair(reader, found.study_id, first, other, differing(table, first, other)) for other in others)
 
 
+def between_two(reader: Reader, study: str, first: str, second: str) -> Between:
+    """Two arms of a study held against each other. Raises AnalysisError for an arm that it does not have."""
+    found = reader.study(study)
+    return _pair(reader, found.study_id, first, second, differing(arms_table(found.content), first, second))
+
+
 def _pair(reader: Reader, study: str, first: str, second: str, declared: tuple[str, ...]) -> Between:
     bound = {"study": study, "first": first, "second": second}
     with reader.moment([first, second]) as held:

@@ -10,8 +10,8 @@ from coordeval.analysis.audit import Evidence, evidence
 from coordeval.analysis.control import Control
 from coordeval.flows.run.control import control
 from coordeval.flows.run.published import published_frames
+from coordeval.flows.study.in_arms import in_arm, one_of
 from coordeval.flows.study.names import PROBE
-from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader
 from coordeval.ledger.acts import commitments_frame
 
@@ -94,12 +94,12 @@ _QUERIES = {
 }
 
 
-def study_evidence(reader: Reader, study: str, compared: Control | None = None) -> Evidence:
-    """Everything that the rules look at, of a study (name or id), as of one moment. Raises LedgerError if none.
+def study_evidence(reader: Reader, study: str, compared: Control | None = None, *, arm: str | None = None) -> Evidence:
+    """Everything that the rules look at, of one arm of a study (name or id), as of one moment. Raises LedgerError if none.
 
-    `compared`: the certificate of its control, where that was taken already.
+    `arm`: as in `in_arms.one_of`. `compared`: the certificate of its control, where that was taken already.
     """
-    with in_arm(reader, study) as held:
+    with in_arm(reader, study, one_of(reader, study, arm).arm) as held:
         found = held.study(study)
         frames: dict[str, pl.DataFrame] = {
             name: held.query(sql, {"study": found.study_id}) for name, sql in _QUERIES.items()

@@ -18,9 +18,9 @@ from coordeval.flows.run.auditing import audit_kept
 from coordeval.flows.run.between import between
 from coordeval.flows.run.computed import kept
 from coordeval.flows.run.control import control
+from coordeval.flows.study.in_arms import in_arm, one_of
 from coordeval.flows.study.names import PROBE
 from coordeval.flows.study.roles import stored_roles_not_read
-from coordeval.flows.study.stored import in_arm
 from coordeval.ledger import Reader, read
 from coordeval.ledger.commitments import standing_of
 from coordeval.ledger.estimates import estimates_frame, lone_draws, openings_frame, parts_frame
@@ -53,11 +53,12 @@ def score(
             raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
         study = str(known["study_id"][0])
     several = arms_table(whole.study(study).content)
+    named = one_of(whole, study, arm).arm
     beside = None
     if several.height > 1:
         frame = whole.forecast_frame(study).filter(pl.col("configuration") != PROBE)
         beside = (frame.drop("question"), several, between(whole, study))
-    with in_arm(whole, study, arm) as reader:  # a run may be writing: what is scored must fit together
+    with in_arm(whole, study, named) as reader:  # a run may be writing: what is scored must fit together
         stored = reader.study(study)
         forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
         facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
@@ -74,7 +75,6 @@ def score(
             (forecasts, facts, policy, record, baseline, audit),
             lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline, audit=audit),
         )
-    named = arm or MAIN
     facts |= _of_arm(stored, named)
     frame, table, held = beside
     arms = kept(ledger_path, ("arms", *beside, policy), lambda: arms_of(frame, table, policy=policy, between=held))

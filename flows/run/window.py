@@ -222,6 +222,7 @@ class _Window:
         try:
             with telemetry.cell(
                 forecast_id=cell.forecast_id,
+                arm=cell.arm,
                 configuration=cell.label,
                 market_id=cell.view.market.id,
                 replicate=cell.replicate,

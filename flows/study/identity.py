@@ -80,7 +80,7 @@ def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(content, Mapping):
         for key, value in content.items():
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(content, list) and all(isinstance(item, Mapping) and "name" in item for item in content):
+    elif isinstance(content, list) and content and all(isinstance(item, Mapping) and "name" in item for item in content):
         for item in content:
             yield from _flat(item, f"{prefix}.{item.get('label') or item['name']}")
     else:

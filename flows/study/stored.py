@@ -1,14 +1,11 @@
 """The studies of a ledger: which there are, how far each is, and which one a user means by a file, a name or a hash."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from coordeval.analysis.base.arms import arms_table
-from coordeval.flows.study.names import GAMES, PROBE
+from coordeval.flows.study.names import GAMES
 from coordeval.flows.study.reading import StudyError
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError, choose
@@ -101,21 +98,6 @@ def _listed(rows: list[dict[str, Any]]) -> str:
         for row in rows[:10]
     ]
     return "; ".join(said) + ("; and more, see `coordeval studies`" if len(rows) > len(said) else "")
-
-
-@contextmanager
-def in_arm(reader: Reader, study: str, arm: str | None = None) -> Iterator[Reader]:
-    """A reader, of one moment, to which the study is what it is in one of its arms, the probe beside it.
-
-    `arm` None: the one that `reader` is of already, else the first.
-    Raises CoordevalError for an arm that the study does not have.
-    """
-    names = arms_table(reader.study(study).content)["arm"].to_list()
-    if arm is not None and arm not in names:
-        raise CoordevalError(choose("arm of this study", arm, names))
-    only = None if len(names) == 1 or (arm is None and reader.arms is not None) else [arm or names[0], PROBE]
-    with reader.moment(only) as held:
-        yield held
 
 
 def forecasts(

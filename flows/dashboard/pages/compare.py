@@ -11,6 +11,7 @@ from coordeval.analysis.figures.pairs import MOST, grid, side_by_side
 from coordeval.flows.compare.beside import Beside, beside, prospective
 from coordeval.flows.compare.comparing import Compared
 from coordeval.flows.compare.comparing import compare as compare_studies
+from coordeval.flows.compare.terminal import said_of_arms
 from coordeval.flows.dashboard import cells, parts
 from coordeval.flows.dashboard.facts import MOST_CELLS, Facts
 from coordeval.flows.dashboard.first_answer import clustered_mean
@@ -42,7 +43,8 @@ def layout(asked: Asked) -> list[Component]:
     view, facts = asked.view, asked.facts
     study = facts.study(view.study)
     other = facts.study(view.other) if view.other else study
-    names = [cells.names(facts.cells(one.study_id)) for one in (study, other)]
+    theirs = facts if other is study else facts.of(other.study_id)
+    names = [cells.names(of.cells(one.study_id)) for of, one in ((facts, study), (theirs, other))]
     first, second = _chosen(view, names, same=study.study_id == other.study_id)
     studies = [
         (("" if s["study_id"] == study.study_id else s["study_id"]), f"{s['name']} ({s['study_id'][:8]})")
@@ -92,7 +94,9 @@ def _joined(facts: Facts, view: View, study: str, first: str, other: str, second
     """market_id, question, event, price, outcome, first, second, first_id, second_id; both answered, as of one moment."""
     sides = []
     for which, (one, name) in enumerate(((study, first), (other, second))):
-        frame = facts.query(_SIDE, {"study": one, "configuration": name, "replicate": view.replicate})
+        frame = (facts.of(other) if which and other != study else facts).query(
+            _SIDE, {"study": one, "configuration": name, "replicate": view.replicate}
+        )
         label = ("first", "second")[which]
         facts_of = [pl.col(c).first() for c in ("question", "event", "category", "price", "outcome")] if not which else []
         sides.append(
@@ -188,13 +192,15 @@ def _table(asked: Asked, rows: pl.DataFrame, name: str) -> Component:
 
 def _studies(facts: Facts, view: View, first: str, second: str) -> list[Component]:
     """All configurations of both, on what both forecast."""
-    if facts.cells(first).height + facts.cells(second).height > MOST_CELLS:
+    if facts.cells(first).height + facts.of(second).cells(second).height > MOST_CELLS:
         return [parts.note("The studies are too large to compare as a whole here: `coordeval compare` does it.")]
     try:
         found: Compared = facts.per_state(
             "compare",
             first,
-            lambda: compare_studies(facts.reader(), first, second, policy=view.policy, resamples=2000),
+            lambda: compare_studies(
+                facts.whole.reader(), first, second, arms=_arms(facts, second), policy=view.policy, resamples=2000
+            ),
             second,
             view.policy,
         )
@@ -215,6 +221,7 @@ def _studies(facts: Facts, view: View, first: str, second: str) -> list[Componen
     return [
         parts.section(
             f"{found.names[0]} beside {found.names[1]}",
+            *(parts.note(line) for line in said_of_arms(found)),
             *(parts.note(label, kind="banner") for label in found.labels),
             html.P(found.overlap),
             html.Details([html.Summary(f"What else differs ({len(lines)})"), html.Ul(lines)]) if lines else None,
@@ -223,10 +230,17 @@ def _studies(facts: Facts, view: View, first: str, second: str) -> list[Componen
     ]
 
 
+def _arms(facts: Facts, second: str) -> tuple[str | None, str | None]:
+    """The arm of each; None: a study has one."""
+    return facts.arm or None, facts.of(second).arm or None
+
+
 def _beside(facts: Facts, first: str, second: str) -> list[Component]:
     """A backtest and forecasts made ahead share no market: each is held against its own market price."""
     try:
-        found: Beside = facts.per_state("beside", first, lambda: beside(facts.reader(), first, second), second)
+        found: Beside = facts.per_state(
+            "beside", first, lambda: beside(facts.whole.reader(), first, second, arms=_arms(facts, second)), second
+        )
     except CoordevalError as error:
         return [parts.note(f"They cannot be set beside each other: {error}", kind="warning")]
     rows: list[list[Any]] = [

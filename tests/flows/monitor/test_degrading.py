@@ -111,7 +111,8 @@ SHOWN = {  # configuration and signal that must be told
 
 def told(ledger: Path, **options: Any) -> tuple[list[str], Any]:
     lines: list[str] = []
-    return lines, watch(ledger, study="live", now=NOW, say=lines.append, **options)
+    (seen,) = watch(ledger, study="live", now=NOW, say=lines.append, **options)
+    return lines, seen
 
 
 @pytest.mark.proof  # a steady year is silent in test_years

@@ -3,26 +3,38 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pytest
 
+from coordeval.analysis.audit import Audit, Looked, together
+from coordeval.analysis.monitor import Alarm
 from coordeval.analysis.report.results import strict_json
+from coordeval.flows.audit.diagnosis import evidence_of
+from coordeval.flows.certificate.leaks import leaks_by_arm
+from coordeval.flows.compare.comparing import compare
 from coordeval.flows.dashboard.app import rendered
 from coordeval.flows.dashboard.facts import Facts
 from coordeval.flows.monitor.record import record
-from coordeval.flows.monitor.watching import look
+from coordeval.flows.monitor.watching import _kept, _merged, _row, look, summary
+from coordeval.flows.plan.first_study import first_study
+from coordeval.flows.run.auditing import audit_study
 from coordeval.flows.run.between import between
 from coordeval.flows.run.control import control
 from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import report_directory, score
-from coordeval.flows.study.stored import in_arm
+from coordeval.flows.study.in_arms import in_arm
 from coordeval.ledger import read
+from coordeval.market_data.errors import CoordevalError
+from tests.flows.cli.conftest import run as command_line
 from tests.flows.run.test_arms_run import STUDY
 from tests.flows.run.test_run import run
 
+ARMS = ("main", "bare", "patient", "noisy")
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
 
@@ -78,25 +90,155 @@ def test_the_page_has_a_panel_for_each_arm_in_one_order(report):
     assert len(orders) == 1
 
 
-def test_the_monitor_watches_one_arm_and_mixes_none(path):
+def ids(path, arm):
+    return set(read(path).query("SELECT forecast_id FROM cells WHERE arm = ?", [arm])["forecast_id"])
+
+
+def test_the_monitor_holds_each_arm_against_a_baseline_of_its_own(path):
     reader = read(path)
     own = reader.study("arms").study_id
-    mine = reader.query("SELECT forecast_id FROM cells WHERE study_id = ? AND arm = 'main'", [own])["forecast_id"]
-    with in_arm(reader, own) as held:
-        first = record(held, held.study(own), now=NOW).frame
-    assert first.height > 0
-    assert set(first["forecast_id"]) <= set(mine)
-    assert record(reader, reader.study(own), now=NOW).frame.height > first.height, "without it all arms would be watched"
-    assert look(reader, own, now=NOW).alarms == ()
+    for arm in ARMS:
+        with in_arm(reader, own, arm) as held:
+            rows = record(held, held.study(own), now=NOW).frame
+        assert rows.height > 0, arm
+        assert set(rows["forecast_id"]) <= ids(path, arm)
+        seen = look(reader, own, now=NOW, arm=arm)
+        assert (seen.arm.arm, seen.arm.others) == (arm, tuple(name for name in ARMS if name != arm))
+        assert summary(seen).startswith(f"arms in the arm {arm!r}: 0 open alarms")
 
 
-def test_telemetry_is_of_one_arm_and_mixes_none(path):
-    mine = read(path).query("SELECT forecast_id FROM cells WHERE arm = 'main'")["forecast_id"]
-    found = telemetry_of(read(path), "arms")["forecast_id"]
-    assert found.len() > 0
-    assert set(found) <= set(mine)
-    with in_arm(read(path), "arms", "noisy") as held:
-        assert not set(telemetry_of(held, "arms")["forecast_id"]) & set(mine)
+def test_an_alarm_is_of_its_arm_and_of_no_other(path):
+    """One row of each arm, alike in all but the arm: neither takes the other for its own, and ids differ."""
+    reader = read(path)
+    own = reader.study("arms").study_id
+    alarm = Alarm(
+        configuration="single_agent", signal="tokens", begun=0, since=1, raised=2, latest=3, before=1.0, after=2.0,
+        evidence=30.0, needed=20.0, forecasts=(), state="open", alone=None,
+    )  # fmt: skip
+    seen = [look(reader, own, now=NOW, arm=arm) for arm in ("main", "bare")]
+    made = [_merged(one.study, one.arm, replace(one.found, alarms=(alarm,)), 1, 8, [], NOW) for one in seen]
+    rows = [_row(own, kept) for one in made for kept in one.new]
+    assert [_kept(row).arm for row in rows] == ["main", "bare"]
+    assert len({row["finding_id"] for row in rows}) == 2
+    old = rows[0] | {"detail": json.dumps({k: v for k, v in json.loads(rows[0]["detail"]).items() if k != "arm"})}
+    assert _kept(old).arm == "main", "an alarm from before there were arms"
+    assert made[1].events()[0]["resource"]["coordeval.arm"] == "bare"
+
+
+def test_telemetry_is_of_each_arm_by_itself(path):
+    found = telemetry_of(read(path), "arms")
+    assert found["arm"].unique(maintain_order=True).to_list() == list(ARMS)
+    for arm in ("main", "noisy"):
+        rows = found.filter(arm=arm)
+        assert set(rows["forecast_id"]) <= ids(path, arm)
+        assert rows.equals(telemetry_of(read(path), "arms", arm=arm))
+    with pytest.raises(CoordevalError, match="must be one of"):
+        telemetry_of(read(path), "arms", arm="nosy")
+
+
+def test_the_audit_looks_at_every_arm_and_each_finding_says_its_own(path):
+    found = audit_study(read(path), "arms")
+    assert found.forecasts == 72
+    assert all(set(finding.arms) <= set(ARMS) and finding.arms for finding in found.findings)
+    [alike] = [finding for finding in found.findings if finding.rule == "same_event"]
+    assert alike.arms == ARMS, "what is of the markets stands once"
+    alone = audit_study(read(path), "arms", arm="bare")
+    assert {finding.arms for finding in alone.findings} == {("bare",)}
+    assert alone.as_json()["findings"][0]["arms"] == ["bare"]
+
+
+def test_a_rule_that_fell_over_in_one_arm_is_not_silent():
+    """What it said stays, though it looked in the other."""
+    look = {"rule": "r", "severity": "note", "stage": "talk", "looks_for": "x", "findings": 0}
+    parts = {
+        arm: Audit(study={}, findings=(), looked=(Looked(**look, why=why),), quarantined={}, forecasts=1)
+        for arm, why in (("a", None), ("b", "it fell over: KeyError: 'x'"))
+    }
+    assert together(parts).looked[0].why == "in the arm 'b': it fell over: KeyError: 'x'"
+    parts["b"] = replace(parts["b"], looked=(Looked(**look, why="nothing is stored of tool_calls"),))
+    assert together(parts).looked[0].why is None, "where one arm has no tools, the others were looked at"
+
+
+def test_leak_probes_are_of_every_arm_and_what_they_say_alike_stands_once(path):
+    rows = leaks_by_arm(read(path), "arms", resamples=20)
+    arms = {row.title: [one.arms for one in rows if one.title == row.title] for row in rows}
+    assert arms["Sibling questions"] == [ARMS]
+    assert sorted(name for told in arms["Copies of the price"] for name in told) == sorted(ARMS)
+    assert {row.arms for row in leaks_by_arm(read(path), "arms", "noisy", resamples=20)} == {("noisy",)}
+
+
+def test_a_diagnosis_is_among_the_forecasts_of_its_own_arm(path):
+    one = min(ids(path, "noisy"))
+    known, found = evidence_of(read(path), one)
+    assert found == one
+    assert set(known.forecasts["forecast_id"]) == ids(path, "noisy")
+
+
+@pytest.mark.parametrize(
+    ("arms", "says"),
+    [
+        (("main", "bare"), "tools: market_details, price_history, search_evidence → none"),
+        (("main", "noisy"), "simulated forecaster's private noise: not set → 1.0"),
+    ],
+)
+def test_two_arms_are_compared_where_one_factor_tells_them_apart(path, arms, says):
+    found = compare(read(path), "arms", "arms", arms=arms, resamples=50)
+    assert found.names == arms
+    assert found.differs == (says,)
+    frame = read(path).forecast_frame("arms").filter(configuration="single_agent").drop_nulls(["probability", "outcome"])
+    errors = [frame.filter(arm=arm).select("market_id", e=(pl.col("probability") - pl.col("outcome")) ** 2) for arm in arms]
+    on = compare(read(path), "arms", "arms", arms=arms, policy="available", resamples=9)
+    row = on.table.filter(first=f"{arms[0]}:single_agent", second=f"{arms[1]}:single_agent").row(0, named=True)
+    both = errors[0].join(errors[1], on="market_id")
+    assert row["delta"] == pytest.approx((both["e"] - both["e_right"]).mean())
+
+
+@pytest.mark.parametrize(
+    ("arms", "says"),
+    [
+        (("bare", "noisy"), "differ in model and tools: a difference could come of any of these"),
+        (("main", "main"), "one study in one arm"),
+        (("main", "bear"), "it must be one of"),
+    ],
+)
+def test_arms_that_more_tells_apart_are_not_compared(path, arms, says):
+    with pytest.raises(CoordevalError, match=says):
+        compare(read(path), "arms", "arms", arms=arms)
+
+
+def test_arms_of_which_more_differs_than_they_declare_are_not_compared(path, tmp_path):
+    other = shutil.copy(path, tmp_path / "l.duckdb")
+    with duckdb.connect(str(other)) as con:
+        con.execute(
+            "UPDATE cells SET identity = replace(identity, '\"scaffold\":\"', '\"scaffold\":\"x') WHERE arm = 'noisy'"
+        )
+    with pytest.raises(CoordevalError, match=r"settings\.scaffold differs"):
+        compare(read(other), "arms", "arms", arms=("main", "noisy"))
+
+
+def test_a_plan_says_from_which_arm_it_is(path):
+    found = [first_study("arms", path, arm=arm) for arm in (None, "noisy")]
+    assert "of the arm 'main'; the others are 'bare', 'patient', 'noisy' (--arm)" in found[0].about
+    assert "of the arm 'noisy'" in found[1].about
+    assert not found[0].variance.components.equals(found[1].variance.components)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["telemetry", "arms", "--arm", "bare"], "single_agent in the arm 'bare', 6 forecasts"),
+        (["monitor", "arms", "--arm", "noisy"], "arms in the arm 'noisy'"),
+        (["audit", "arms", "--arm", "bare", "--fail-on", "never"], "18 forecasts"),
+        (["leaks", "arms", "--arm", "noisy"], "Copies of the price (noisy)."),
+        (["compare", "arms", "--arms", "main,bare"], "two arms of one study; its others are 'patient', 'noisy'"),
+        (["compare", "arms"], "give a second study, or with --arms two arms of this one"),
+        (["compare", "arms", "--arms", "main"], "give two names with a comma between"),
+    ],
+)  # fmt: skip
+def test_commands_are_of_the_arm_that_is_named(path, command, says, capsys):
+    command_line(*command, "--ledger", path)
+    told = capsys.readouterr()
+    assert says in " ".join((told.out + told.err).split())
 
 
 def test_within_an_arm_nothing_but_coordination_differs(path):

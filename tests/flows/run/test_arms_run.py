@@ -4,7 +4,7 @@ import pytest
 
 from coordeval.flows.run.planning import plan, pull
 from coordeval.flows.study.evaluation import open_evaluation
-from coordeval.flows.study.stored import in_arm
+from coordeval.flows.study.in_arms import in_arm
 from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, Reader, read
 from coordeval.market_data.errors import CoordevalError

@@ -26,6 +26,9 @@ source = "simulated"
 count = 2
 [model]
 provider = "simulated"
+[[arms]]
+name = "bare"
+tools = "none"
 """
 
 
@@ -77,7 +80,7 @@ def test_spans_hang_together_from_the_study_to_the_tool(received):
         assert parent == kinds[kind], span.name
         assert span.end_time_unix_nano >= span.start_time_unix_nano > 0
     assert seen == set(kinds)
-    assert sum(span.name.startswith("forecast ") for span in spans) == 2
+    assert sum(span.name.startswith("forecast ") for span in spans) == 4
     assert len({span.trace_id for span in spans}) == 1
 
 
@@ -103,24 +106,32 @@ def test_it_is_off_where_nothing_is_set():
     assert not telemetry.on()
 
 
-def test_metrics_are_the_rows_of_the_ledger_by_configuration_and_round(received):
+def test_a_forecasts_span_says_its_arm(received):
+    told = [_said(span) for span in received[0] if span.name.startswith("forecast ")]
+    assert sorted(one["coordeval.arm"].string_value for one in told) == ["bare", "bare", "main", "main"]
+
+
+def test_metrics_are_the_rows_of_the_ledger_by_arm_configuration_and_round(received):
     _, _, metrics, ledger = received
     rows = telemetry_of(read(ledger), "traced")
     assert set(metrics) == {
         f"coordeval.coordination.{name}" for name in (*telemetry.SPREADS, *telemetry.COUNTS, *telemetry.SUMS)
     }
     for name in ("messages", "tool_calls", "flips"):
-        sent = {_round(point): point.as_int for point in metrics[f"coordeval.coordination.{name}"].sum.data_points}
-        own = rows.drop_nulls(name).group_by("round").agg(pl.col(name).sum()).rows()
-        assert sent == dict(own), name
-    [moved] = [p.as_double for p in metrics["coordeval.coordination.moved"].sum.data_points if _round(p) == 1]
-    assert moved == pytest.approx(rows.filter(round=1)["moved"].sum())
+        sent = {_at(point): point.as_int for point in metrics[f"coordeval.coordination.{name}"].sum.data_points}
+        own = rows.drop_nulls(name).group_by("arm", "round").agg(pl.col(name).sum()).rows()
+        assert sent == {(arm, at): told for arm, at, told in own}, name
+    [moved] = [p.as_double for p in metrics["coordeval.coordination.moved"].sum.data_points if _at(p) == ("bare", 1)]
+    assert moved == pytest.approx(rows.filter(arm="bare", round=1)["moved"].sum())
     points = metrics["coordeval.coordination.spread"].histogram.data_points
-    sent = {_round(point): (point.count, pytest.approx(point.sum)) for point in points}
-    assert dict(rows.group_by("round").agg(told=pl.struct(n=pl.len(), of=pl.col("spread").sum())).rows()) == {
-        at: {"n": n, "of": of} for at, (n, of) in sent.items()
-    }
+    sent = {_at(point): (point.count, pytest.approx(point.sum)) for point in points}
+    own = rows.group_by("arm", "round").agg(pl.len(), pl.col("spread").sum()).rows()
+    assert {(arm, at): (n, of) for arm, at, n, of in own} == sent
 
 
-def _round(point):
-    return {one.key: one.value.int_value for one in point.attributes}["coordeval.round"]
+def _said(one):
+    return {each.key: each.value for each in one.attributes}
+
+
+def _at(point):
+    return _said(point)["coordeval.arm"].string_value, _said(point)["coordeval.round"].int_value
