@@ -48,9 +48,10 @@ def together(rules: Rules) -> tuple[Ints, Ints]:
     return rows, columns
 
 
+@lru_cache(maxsize=1024)
 def values(rules: Rules, projects: Projects) -> Ints:
-    """What each allocation earns, (n,), in the order of `allocations`: a run of a project leaves an allocation with fewer
-    units, which comes before it in that order."""
+    """What each allocation earns, (n,), in the order of `allocations`, not to be written to: a run of a project leaves an
+    allocation with fewer units, which comes before it in that order."""
     there = allocations(rules)
     best: dict[Units, int] = {}
     runs = [(project.needs, project.reward) for project in projects if any(project.needs)]
@@ -61,7 +62,9 @@ def values(rules: Rules, projects: Projects) -> Ints:
             if min(left) >= 0:
                 most = max(most, reward + best[left])
         best[units] = most
-    return np.fromiter(best.values(), np.int64, len(there))
+    earned = np.fromiter(best.values(), np.int64, len(there))
+    earned.flags.writeable = False
+    return earned
 
 
 @dataclass(frozen=True)

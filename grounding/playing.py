@@ -83,13 +83,14 @@ class _Playing:
         self.done: list[Round] = []
         self.mishaps: list[Mishap] = []
         self.counts: Counter[str] = Counter()
+        self.past: dict[tuple[int, int], tuple[Statement, ...]] = {}
         self._ordinal = 0
         self._submitted: dict[int, int] = {}
         """Player -> the ask of its last submission."""
 
     def round(self, number: int) -> Steps:
         rules = self.instance.rules
-        table = Table(self.instance, self.conditions, number, list(self.done), Commitments(rules))
+        table = Table(self.instance, self.conditions, number, list(self.done), Commitments(rules), past=self.past)
         handed: dict[int, Units | None] = {}
         if self.seat == "pair":
             if self.conditions.talk:

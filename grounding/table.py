@@ -19,6 +19,8 @@ class Table:
     done: list[Round]
     commitments: Commitments
     messages: list[Message] = field(default_factory=list)
+    past: dict[tuple[int, int], tuple[Statement, ...]] = field(default_factory=dict)
+    """(round, player) -> all of a round that is over, as it is shown: it is the same in every later ask of a game."""
 
     @property
     def rules(self) -> Rules:
@@ -48,27 +50,23 @@ class Table:
 
     def outcomes(self, player: int) -> list[list[Statement]]:
         """By earlier round: how it ended, as `player` is shown it."""
-        return [
-            [
-                Statement(
-                    author="the game",
-                    role="outcome",
-                    round=played.number + 1,
-                    text=outcome(
-                        self.rules, played.plan, played.over, None if player == MEDIATOR else played.rewards[player]
-                    ),
-                )
-            ]
-            for played in self.done
-        ]
+        return [[self._outcome(played, player)] for played in self.done]
+
+    def _outcome(self, played: Round, player: int) -> Statement:
+        earned = None if player == MEDIATOR else played.rewards[player]
+        text = outcome(self.rules, played.plan, played.over, earned)
+        return Statement(author="the game", role="outcome", round=played.number + 1, text=text)
 
     def transcript(self, player: int) -> list[Statement]:
         """All earlier rounds: what was said in them, and how they ended."""
-        return [
-            statement
-            for played, ended in zip(self.done, self.outcomes(player), strict=True)
-            for statement in [*(self.statement(said, played.number, player) for said in played.messages), *ended]
-        ]
+        shown: list[Statement] = []
+        for played in self.done:
+            key = (played.number, player)
+            if key not in self.past:
+                said = (self.statement(message, played.number, player) for message in played.messages)
+                self.past[key] = (*said, self._outcome(played, player))
+            shown += self.past[key]
+        return shown
 
 
 def _author(speaker: int, player: int) -> str:

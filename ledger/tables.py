@@ -17,9 +17,9 @@ Row = Mapping[str, Any]
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return value.decode()
     if not isinstance(value, str):
+        if isinstance(value, bytes):
+            return value.decode()
         raise ValueError("it must be text (str, or UTF-8 bytes)")
     if not value.isascii():
         value.encode()  # refuses lone surrogates, which no file can hold
