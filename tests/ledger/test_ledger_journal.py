@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from coordeval.ledger import LedgerError
+from coordeval.ledger import LedgerError, LedgerWriteError
 from coordeval.ledger.journal import Journal
 
 
@@ -102,3 +102,19 @@ def test_a_journal_that_is_closed_says_so_to_whoever_puts(tmp_path):
     journal.close()
     with pytest.raises(LedgerError, match="j: the ledger is closed; open it again to write"):
         journal.put_many([("t", "k", {})])
+
+
+async def test_a_put_that_the_disk_refuses_is_told_so_and_the_journal_goes_on(tmp_path):
+    class Full:
+        def execute(self, *arguments):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    journal = Journal(tmp_path / "j")
+    real, journal._db = journal._db, Full()
+    with pytest.raises(LedgerWriteError, match="database or disk is full"):
+        await journal.put("t", "refused", {})
+    journal._db = real
+    await journal.put("t", "taken", {})
+    assert [entry.key for entry in journal.entries()] == ["taken"]
+    journal.truncate(journal.last)
+    journal.close()
