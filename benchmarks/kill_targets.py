@@ -96,18 +96,8 @@ class Ready:
 
 
 Target = Callable[[Path], AbstractContextManager[Ready]]
-IMPORTED_FIRST = [
-    "coordeval.flows.cli.main",
-    "coordeval.flows.run.run",
-    "coordeval.flows.run.workers.dispatch",
-    "coordeval.flows.imports.storing",
-    "coordeval.flows.markets.pulling",
-    "coordeval.flows.jobs.table",
-    "coordeval.agents.anthropic_model",
-    "coordeval.agents.simulated",
-    "benchmarks.kill_targets",
-]
-"""By the process that all others are forked from."""
+IMPORTED_FIRST = ["coordeval.flows.cli.main", "coordeval.agents.anthropic_model", "coordeval.agents.simulated"]
+"""By the process that all others are forked from: nothing that brings polars, whose threads do not come along in a fork."""
 
 
 def columns(ledger: Path, tables: Mapping[str, str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from coordeval.flows.orchestration.deployments import Deployed, made_of, put_ala
 from coordeval.flows.orchestration.server import STARTUP_SECONDS, PrefectNotReachable, check, quiet_prefect
 from coordeval.flows.run.stopping import Stop
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import taken
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -47,6 +48,8 @@ def serve(
             console.print(f"{one.full_name}  (cron {one.job.cron} UTC): {one.job.about}", soft_wrap=True)
         console.print("each day is done once; Ctrl-C ends all of it", style="dim")
         made = [made_of(one) for one in deployed]
+        # Reading the studies took the keys out of the environment; the runs are processes of our own, and take them again.
+        os.environ.update(taken())
         asyncio.run(_serve(made, ledger, catch_up, stop, console, alive))
 
 
