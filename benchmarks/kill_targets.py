@@ -1,5 +1,6 @@
 """What is killed: what a process of each target does, what it finds when it begins, what must be the same in the end."""
 
+import asyncio
 import contextlib
 import functools
 import io
@@ -313,7 +314,10 @@ def _jobs(file: str, ledger: str) -> None:
         for hour, name in enumerate(("forecast-open", "resolve-and-score", "report")):
             now = FIRST_DAY + timedelta(days=n, hours=hour)
             if known is None or now >= known - timedelta(hours=hour):
-                wake(JOBS[name], Path(file), path, now=now, say=lambda said: None, by="kills")
+                try:
+                    wake(JOBS[name], Path(file), path, now=now, say=lambda said: None, by="kills")
+                except (KeyboardInterrupt, asyncio.CancelledError):  # SIGTERM, as the command takes it
+                    os._exit(143)
     os._exit(0)
 
 
