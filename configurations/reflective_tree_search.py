@@ -1,13 +1,13 @@
 """Reflective tree search (after arXiv 2605.03505): it goes on where a reviewer who sees no price finds good work.
 
 Two faults of the released search are left out: a value is the mean of all rewards below a node, divided once, and there is a
-budget of tokens.
+budget of tokens, of which what the end takes is held back.
 """
 
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import inf, log, sqrt
+from math import ceil, inf, log, sqrt
 from typing import ClassVar
 
 from pydantic import Field
@@ -16,6 +16,8 @@ from coordeval.configurations.base import Configuration
 from coordeval.configurations.elements import Elements, Endpoint
 from coordeval.configurations.panel import Estimate, Forecast, Material, NoAnswer, NoForecast, Panel, Report
 
+HOLD = 1.5
+"""Times what the like of it took that an ask must find left in the budget: the next may take more."""
 _SCORE = re.compile(r"(evidence|completeness|consistency) (10|\d)")
 
 
@@ -83,7 +85,7 @@ class ReflectiveTreeSearch(Configuration):
     expansions: int = Field(default=2, ge=1, le=50)
     depth: int = Field(default=5, ge=1, le=20)
     tokens: int = Field(
-        default=300_000, ge=1, description="No expansion begins that would pass it, by what the last one took."
+        default=300_000, ge=1, description="Of all its asks. None begins without half as much again as the like of it took."
     )
     c: float = Field(default=1.0, ge=0, description="How much the search prefers what it knows little of.")
     weight: float = Field(
@@ -93,11 +95,16 @@ class ReflectiveTreeSearch(Configuration):
 
     async def forecast(self, panel: Panel) -> Forecast:
         root = Node(await panel.ask("forecaster"))
+        one = HOLD * panel.tokens  # held back for each estimate at the end
         await self._review(panel, [root])
-        nodes, last = [root], 0
+        nodes, last = [root], self.width * panel.tokens
+        if (least := ceil(panel.tokens + one)) > self.tokens:
+            raise NoForecast(f"tokens = {self.tokens:,} holds no search: its first estimate, the review and one with the "
+                             f"price take up to {least:,}; give more")  # fmt: skip
         for _ in range(self.expansions):
             open_ = [node for node in nodes if not node.children and node.depth < self.depth]
-            if not open_ or any(node.solved for node in nodes) or panel.tokens + last > self.tokens:
+            held = panel.tokens + HOLD * last + self.width * one
+            if not open_ or any(node.solved for node in nodes) or held > self.tokens:
                 break
             before = panel.tokens
             leaf = max(open_, key=lambda node: node.urgency(self.c))
@@ -114,11 +121,15 @@ class ReflectiveTreeSearch(Configuration):
         best = sorted([node for node in leaves if node.solved] or leaves, key=lambda node: -node.value)[: self.width]
         pooled: list[tuple[float, float]] = []
         for node in best:
+            if (before := panel.tokens) + one > self.tokens:
+                break
             with suppress(NoAnswer):
                 [seeing] = await panel.revise([node.estimate], role="price_reader", shown=lambda *_: [])
                 pooled.append((node.value + 1e-6, seeing.probability))  # where all are worth nothing, they weigh the same
+            one = max(one, HOLD * (panel.tokens - before))
         if not pooled:
-            raise NoForecast(f"none of the {len(best)} best terminals was estimated again with the price")
+            raise NoForecast(f"none of the {len(best)} best terminals was estimated again with the price, within "
+                             f"{self.tokens:,} tokens, of which {panel.tokens:,} are used")  # fmt: skip
         return panel.conclude(min(1.0, sum(w * p for w, p in pooled) / sum(w for w, _ in pooled)))
 
     async def _review(self, panel: Panel, siblings: list[Node]) -> None:
