@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,13 +91,14 @@ def ask(
     console: Any,
     *,
     tokens: int,
+    max_usd: Decimal | None = None,
     alone: bool = False,
     told: Callable[[str], None] = lambda _: None,
 ) -> Asked:
     """What the model of `loaded` finds within `tokens`: by a tree search, or `alone` by one pass. Stores it.
 
     Raises NotAgreed where nobody said yes to what it may cost, CoordevalError where the model or the ledger cannot be had,
-    or where `tokens` do not hold a single ask.
+    where `tokens` do not hold a single ask, or where they may cost more than `max_usd`.
     """
     least = SERVER_TOKENS + loaded.study.model.max_tokens
     if tokens <= least:
@@ -104,7 +106,11 @@ def ask(
             f"--tokens {tokens}: one ask may take more than {least:,} (a reply of up to {loaded.study.model.max_tokens:,} "
             "tokens and what the server adds), so not one could be made; give more, or lower model.max_tokens"
         )
-    agreed_to_at_most(loaded, ledger, console, door, "this diagnosis", _most(loaded, tokens))
+    most = _most(loaded, tokens)
+    if max_usd is not None and loaded.money == "paid" and (most is None or most > max_usd):
+        worth = "an amount that is not known, since no price of its model is" if most is None else f"up to ${most:,.2f}"
+        raise CoordevalError(f"--max-usd {max_usd}: {tokens:,} tokens may cost {worth}; give fewer --tokens")
+    agreed_to_at_most(loaded, ledger, console, door, "this diagnosis", most)
     with Ledger.open(ledger, purpose="coordeval diagnose") as open_:
         made = asyncio.run(_ask(open_, ledger, known, forecast_id, loaded, tokens, alone, told))
         open_.write("findings", [_row(known, forecast_id, loaded, made)])

@@ -87,6 +87,9 @@ def diagnose(
         typer.Option("--model", metavar="STUDY", help="A study file whose model looks; else the forecast's own, simulated."),
     ] = None,
     tokens: Annotated[int, typer.Option(min=1, help="All that its asks may take, read and written.")] = 60_000,
+    max_usd: Annotated[
+        str | None, typer.Option("--max-usd", metavar="USD", help="Nothing is asked where --tokens may cost more.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Whatever it costs.")] = False,
     yes_up_to: Annotated[str | None, typer.Option("--yes-up-to", metavar="USD", help="Up to so many US dollars.")] = None,
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Also a model that failed its exam.")] = False,
@@ -102,7 +105,7 @@ def diagnose(
     from coordeval.analysis.audit.registry import load
     from coordeval.flows.audit.asking import ask, kept, model_of
     from coordeval.flows.audit.diagnosis import evidence_of, print_asked, print_diagnosis
-    from coordeval.flows.cli.costs import terminal
+    from coordeval.flows.cli.costs import amount, terminal
     from coordeval.ledger import read
 
     if search and one_pass:
@@ -113,10 +116,11 @@ def diagnose(
     made = None
     if search or one_pass or model is not None:
         loaded = model_of(reader, forecast_id, str(known.study["study_id"]), model)
-        door = terminal(yes_up_to, yes=yes, unchecked=unchecked)
+        door, most = terminal(yes_up_to, yes=yes, unchecked=unchecked), amount("--max-usd", max_usd)
         with errors.status("a model looks") as status:
             made = ask(
-                ledger, known, forecast_id, loaded, door, errors, tokens=tokens, alone=one_pass, told=status.update
+                ledger, known, forecast_id, loaded, door, errors,
+                tokens=tokens, max_usd=most, alone=one_pass, told=status.update,
             )  # fmt: skip
     asked = [made.as_json()] if made is not None else kept(reader, forecast_id)
     if as_json:

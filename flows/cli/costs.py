@@ -69,7 +69,10 @@ def costs(
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """What was spent: at list price, less cache and batch, charged, and paid; by configuration, role, round and tool."""
+    """What was spent: at list price, less cache and batch, charged, and paid; by configuration, role, round and tool.
+
+    What commands asked beside a study's forecasts (diagnose, tools ablate, check-model) has a row of its own.
+    """
     from coordeval.flows.costs.bill import bill, bills
     from coordeval.flows.costs.terminal import print_bill, print_bills
     from coordeval.flows.study.stored import chosen
@@ -106,13 +109,13 @@ def check_model(
     from coordeval.flows.run.waiting import so_far, told
     from coordeval.flows.study.study import load_study
 
-    loaded = load_study(study)
-    loaded = loaded if arm is None else loaded.alone(arm)
+    whole = load_study(study)
+    loaded = whole if arm is None else whole.alone(arm)
     limit = amount("--max-usd", max_usd)
     known = _priced(loaded, yes)
     with told(so_far("the exam"), errors.print):
         found = examine(loaded, ledger, asks=asks, max_usd=limit if known else None)
-    keep(loaded, ledger, found)
+    keep(loaded, ledger, found, of=whole)
     print_result(found) if as_json else print_exam(found, console)
     if not found["passed"]:
         raise typer.Exit(1)

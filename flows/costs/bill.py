@@ -12,7 +12,7 @@ Of each call, in whole millionths of a dollar:
 A sum is null where one of its calls has no known price. Dollars of a study that nobody pays are the model's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
 
@@ -20,11 +20,15 @@ import polars as pl
 
 from coordeval.agents.messages import Usage
 from coordeval.agents.prices import PriceBook
+from coordeval.flows.costs.commanded import commanded, uncertain
 from coordeval.flows.costs.searches import searches_of
 from coordeval.flows.costs.terminal import COLUMNS
 from coordeval.ledger import Reader
 
 SPLITS: Final = ("configuration", "role", "round", "tool")
+FORECASTS: Final = "forecasts"
+"""The purpose of all calls that no command asked for beside them."""
+_BESIDE: Final = ("purpose", "calls", "attributed_micro_usd", "paid_micro_usd")
 _CALLS: Final = """
     WITH own AS (SELECT DISTINCT ON (forecast_id) forecast_id, arm, configuration FROM cells WHERE study_id = $study),
     used AS (
@@ -51,6 +55,9 @@ _STUDIES: Final = """
 def bill(reader: Reader, study_id: str, book: PriceBook) -> dict[str, Any]:
     """The bill of one study, in all and by each of SPLITS; every split's sums are those of the total.
 
+    `beside`: what was asked about it by commands, by purpose (see `commanded`), which no forecast is charged for;
+    `with_beside`: the total and those.
+
     `tool` is what a call's reply asked to use: its dollars are of the turn, for a tool itself costs nothing here.
     """
     calls = priced(reader, study_id, book)
@@ -69,19 +76,30 @@ def bill(reader: Reader, study_id: str, book: PriceBook) -> dict[str, Any]:
     if stored.uncertain:
         most = stored.uncertain_micro_usd / 1e6
         notes.append(f"{stored.uncertain} calls may have been charged although no reply is stored, up to ${most:,.2f}")
+    lost_beside, worst = uncertain(reader, study_id)
+    if lost_beside:
+        notes.append(
+            f"{lost_beside} calls of commands beside it may have been charged although no reply is stored, up to "
+            f"${worst / 1e6:,.2f}"
+        )
     if unknown := calls["attributed_micro_usd"].null_count():
         notes.append(f"the price of {unknown:,} calls is not known, so sums that hold one are null; see [prices]")
+    total, beside = _sums(calls).to_dicts()[0], commanded(reader, study_id)
     return {
         "study_id": study_id,
-        "total": _sums(calls).to_dicts()[0],
+        "total": total,
         "by": {part: _sums(calls, part).sort(part).to_dicts() for part in (*SPLITS, *(("arm",) if several else ()))},
+        "beside": [{name: row[name] for name in _BESIDE} for row in beside],
+        "with_beside": {name: _sum([total[name], *(row[name] for row in beside)]) for name in _BESIDE[1:]},
         "notes": notes,
     }
 
 
 def bills(reader: Reader) -> list[dict[str, Any]]:
-    """Every study's calls, attributed and paid; a forecast that two studies share stands in both."""
-    return reader.query(_STUDIES).to_dicts()
+    """Every study's calls, attributed and paid, by purpose: its forecasts, and what was asked about it by commands (see
+    `commanded`). A forecast that two studies share stands in both."""
+    rows = [{**row, "purpose": FORECASTS} for row in reader.query(_STUDIES).to_dicts()]
+    return sorted([*rows, *commanded(reader)], key=lambda row: (row["study"], row["study_id"], row["purpose"] != FORECASTS))
 
 
 def priced(reader: Reader, study_id: str, book: PriceBook) -> pl.DataFrame:
@@ -120,6 +138,10 @@ def _split(row: Mapping[str, Any], book: PriceBook) -> tuple[int | None, int | N
     if not row["batch"]:  # what was charged is what the cache left, whatever the book says today
         return listed, listed - attributed, 0
     return listed, listed - live, live - attributed
+
+
+def _sum(amounts: Sequence[int | None]) -> int | None:
+    return None if None in amounts else sum(amount for amount in amounts if amount is not None)
 
 
 def _sums(calls: pl.DataFrame, by: str | None = None) -> pl.DataFrame:

@@ -222,8 +222,11 @@ def _same(asked: str, served: str) -> bool:
     return one == other or other.startswith(f"{one}-20")
 
 
-def keep(loaded: LoadedStudy, ledger: Path, found: dict[str, Any]) -> None:
-    """Stores an exam, so that a run of this model in this setting knows how it went."""
+def keep(loaded: LoadedStudy, ledger: Path, found: dict[str, Any], of: LoadedStudy | None = None) -> None:
+    """Stores an exam, so that a run of this model in this setting knows how it went, and its cost for the books of the study
+    `of` (None: `loaded`)."""
+    of = of or loaded
+    found = {**found, "study": of.study.name, "study_id": of.id}
     row = {
         "model_key": model_key(loaded),
         "examined_at": found["examined_at"],

@@ -123,6 +123,11 @@ def print_bill(bill: Mapping[str, Any], console: Console) -> None:
         console.print(f"nothing was taken off by {what}", soft_wrap=True)
     words = ", ".join(f"{name} {_micro(total[f'{name}_micro_usd'])}" for name in ("list", "attributed", "paid"))
     console.print(f"in all {total['calls']:,} calls: {words}", soft_wrap=True)
+    for row in bill["beside"]:
+        console.print(f"beside it, {row['purpose']}: {row['calls']:,} calls, {_bought(row)}", soft_wrap=True)
+    if bill["beside"]:
+        both = bill["with_beside"]
+        console.print(f"with that {both['calls']:,} calls, {_bought(both)}", soft_wrap=True)
     for note in bill["notes"]:
         console.print(f"note: {note}", style="yellow", soft_wrap=True)
 
@@ -191,11 +196,11 @@ def print_explained(found: Mapping[str, Any], console: Console) -> None:
 
 
 def print_bills(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Every study's calls, attributed and paid."""
-    shown = table("study", "hash", "calls", "attributed", "paid", numbers=(2, 3, 4))
+    """Every study's calls, attributed and paid, by what they were for."""
+    shown = table("study", "hash", "for", "calls", "attributed", "paid", numbers=(3, 4, 5))
     for row in rows:
         amounts = (_micro(row["attributed_micro_usd"]), _micro(row["paid_micro_usd"]))
-        shown.add_row(row["study"], row["study_id"][:8], f"{row['calls']:,}", *amounts)
+        shown.add_row(row["study"], row["study_id"][:8], row["purpose"], f"{row['calls']:,}", *amounts)
     console.print(shown)
     console.print("`coordeval costs STUDY` splits one by configuration, role, round and tool.", soft_wrap=True)
 
@@ -210,6 +215,10 @@ _HEADINGS = {
 COLUMNS: Sequence[str] = (
     "list_micro_usd", "cached_micro_usd", "batch_micro_usd", "attributed_micro_usd", "paid_micro_usd",
 )  # fmt: skip
+
+
+def _bought(row: Mapping[str, Any]) -> str:
+    return f"attributed {_micro(row['attributed_micro_usd'])}, paid {_micro(row['paid_micro_usd'])}"
 
 
 def _micro(amount: int | None) -> str:

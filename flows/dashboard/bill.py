@@ -37,6 +37,9 @@ def sections(asked: "Asked", study: Study, look: Any, calls: int) -> list[Compon
     ]
     total = made["total"]
     rows.append(["All together", f"{total['calls']:,}", *(_usd(total[name]) for name in COLUMNS)])
+    for row in made["beside"]:
+        amounts = ("", "", "", _usd(row["attributed_micro_usd"]), _usd(row["paid_micro_usd"]))
+        rows.append([f"Beside it: {row['purpose']}", f"{row['calls']:,}", *amounts])
     frame = pl.DataFrame(made["by"]["configuration"])
     columns = ("Configuration", "Calls", *_TERMS)
     bill_table = parts.table(parts.Table("bill", columns, rows, frame, frozenset(range(1, 7))))

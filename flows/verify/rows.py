@@ -25,6 +25,8 @@ class _Leads:
     """Which rows of `table` name one there, in SQL."""
 
 
+_FOR_A_CELL = "NOT contains(payer, ' ')"
+"""Not what a command asked about a forecast, such as `diagnosis FORECAST`."""
 _FORECAST, _ASK = ("forecast_id",), ("forecast_id", "ask")
 LEADS = (
     _Leads("cells", ("study_id",), "studies", ("study_id",), "study_id"),
@@ -43,9 +45,9 @@ LEADS = (
     _Leads("messages", ("forecast_id", "from_ask"), "estimates", _ASK, "forecast_id"),
     _Leads("messages", ("forecast_id", "to_ask"), "estimates", _ASK, "forecast_id"),
     _Leads("calls", ("draw_id",), "draws", ("draw_id",), "forecast_id"),
-    _Leads("draws", ("payer",), "cells", _FORECAST, "payer"),
+    _Leads("draws", ("payer",), "cells", _FORECAST, "payer", _FOR_A_CELL),
     _Leads("draws", ("attempt_id", "payer"), "attempts", ("attempt_id", "payer"), "payer"),
-    _Leads("attempts", ("payer",), "cells", _FORECAST, "payer"),
+    _Leads("attempts", ("payer",), "cells", _FORECAST, "payer", _FOR_A_CELL),
     _Leads("picks", ("study_id",), "studies", ("study_id",), "study_id"),
     _Leads("picks", ("market_id",), "markets", ("market_id",), "study_id"),
     _Leads("forecast_days", ("study_id",), "studies", ("study_id",), "study_id"),

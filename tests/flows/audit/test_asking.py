@@ -15,6 +15,7 @@ from coordeval.flows.dashboard.pages.forecast import PAGE
 from coordeval.flows.dashboard.pages.page import Asked
 from coordeval.flows.dashboard.view import View
 from coordeval.flows.study.study import load_study
+from coordeval.flows.verify import rows
 from coordeval.ledger import read
 from coordeval.market_data.errors import CoordevalError
 from tests.flows.cli.conftest import STUDY
@@ -94,6 +95,26 @@ def test_its_draws_are_no_part_of_the_study_s_bill(searched, ledger):
     assert read(ledger).query(paid).item() == 0
 
 
+def test_what_it_took_is_a_row_of_its_own_in_the_bill_and_every_draw_stands_in_one(searched, ledger, coordeval):
+    made, _ = searched
+    told = json.loads(coordeval("costs", "small", "--ledger", ledger, "--json").out)
+    [beside] = told["beside"]
+    assert (beside["purpose"], beside["calls"]) == ("diagnosis", made.found.asks)
+    assert beside["paid_micro_usd"] == round(made.paid_usd * 1e6)
+    drawn = read(ledger).query("SELECT sum(micro_usd)::BIGINT FROM draws").item()
+    assert told["total"]["paid_micro_usd"] + beside["paid_micro_usd"] == told["with_beside"]["paid_micro_usd"] == drawn
+    every = json.loads(coordeval("costs", "--ledger", ledger, "--json").out)
+    assert [(row["study"], row["purpose"]) for row in every] == [("small", "forecasts"), ("small", "diagnosis")]
+    assert sum(row["paid_micro_usd"] for row in every) == drawn
+    assert f"beside it, diagnosis: {made.found.asks} calls" in coordeval("costs", "small", "--ledger", ledger).out
+    assert "diagnosis" in coordeval("costs", "--ledger", ledger).out
+
+
+def test_its_draws_are_no_broken_key(searched, ledger):
+    [keys] = [part for part in rows.look(read(ledger), None) if part.name == "keys"]
+    assert keys.faults == []
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -137,6 +158,8 @@ def test_nothing_is_asked_that_nobody_agreed_to(paid, ledger, forecast, coordeva
     assert "--yes-up-to" in ended.err
     ended = coordeval("diagnose", forecast[:10], "--model", file, "--yes-up-to", "0.1", "--ledger", ledger)
     assert "more than --yes-up-to 0.1" in ended.err
+    ended = coordeval("diagnose", forecast[:10], "--model", file, "--max-usd", "0.1", "--yes", "--ledger", ledger)
+    assert "--max-usd 0.1: 60,000 tokens may cost up to $1.50; give fewer --tokens" in ended.err
     assert stand_in.seen == []
 
 
