@@ -12,7 +12,8 @@ from coordeval.ledger import LedgerError, read
 COLUMNS = """
     arm
     configuration market_id question event_id category replicate status probability reason outcome outcome_status
-    market_price cost_usd paid_usd input_tokens output_tokens model_calls tool_calls seconds call_graph simulated as_of
+    market_price cost_usd paid_usd input_tokens output_tokens total_tokens model_calls tool_calls
+    seconds call_graph simulated as_of
 """
 
 
