@@ -23,9 +23,9 @@ from coordeval.flows.imports.storing import Imported
 from coordeval.flows.imports.storing import import_forecasts as stored_forecasts
 from coordeval.flows.imports.wanted import Wanted
 from coordeval.flows.markets.importing import import_dataset as imported
-from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.run import Steps, run_steps
 from coordeval.flows.run.scoring import score
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.flows.study.stored import chosen
 from coordeval.flows.study.study import load_study
 from coordeval.flows.terminal import Terminal

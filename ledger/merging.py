@@ -52,7 +52,7 @@ def part_of(tables: Tables, entries: Sequence[tuple[str, Any]]) -> dict[str, pl.
 
 def merge(con: duckdb.DuckDBPyConnection, tables: Tables, parts: Sequence[Part]) -> dict[str, list[dict[str, Any]]]:
     """See `Ledger.merge_parts`. Raises RowError for rows of another schema."""
-    parts = [{name: _checked(tables[name], frame) for name, frame in part.items()} for part in parts]
+    parts = [{name: checked_frame(tables[name], frame) for name, frame in part.items()} for part in parts]
     new: dict[str, list[dict[str, Any]]] = {"forecasts": [], "draws": []}
     if any("forecasts" in part for part in parts):
         new["forecasts"] = _merge_cells(con, tables, parts)
@@ -120,7 +120,7 @@ def _one_of_each(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.unique(table.key, keep="first" if table.name == "draws" else "last", maintain_order=True)
 
 
-def _checked(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+def checked_frame(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with this version's columns; one that its maker did not know is null."""
     _check_columns(table.name, set(frame.columns) - set(table.columns))
     required = ("forecast_id",) if table.name in CELL_TABLES else table.key

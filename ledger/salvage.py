@@ -227,6 +227,7 @@ def _leave_out_parts(con: duckdb.DuckDBPyConnection) -> int:
     """Takes out forecasts of which rows are lost, and rows whose forecast is lost; returns how many forecasts."""
     con.execute(f"CREATE TEMP TABLE parts_only AS {_PARTS}")
     lost: int = con.execute("SELECT count(*) FROM parts_only").fetchall()[0][0]
+    con.execute("DELETE FROM telemetry")  # a part of a forecast's may be lost: it is computed anew where it is asked for
     for name in CELL_TABLES:
         con.execute(f"DELETE FROM {name} WHERE forecast_id IN (FROM parts_only)")
     for name in CELL_TABLES[1:]:

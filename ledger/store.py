@@ -10,8 +10,8 @@ import polars as pl
 from coordeval.ledger.tables import Table, Tables
 
 GAME_TABLES = ("games", "game_rounds", "moves", "mishaps")
-CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts", "acts", *GAME_TABLES)
-"""What one cell leaves behind, all with the same forecast_id."""
+CELL_TABLES = ("forecasts", "calls", "tool_calls", "estimates", "messages", "parts", "acts", *GAME_TABLES, "telemetry")
+"""What one cell leaves behind, all with the same forecast_id; telemetry is computed of the others, and can be again."""
 
 _FIXED = {
     "draws": {"*"},  # a reply never changes, and its first payer paid
@@ -84,6 +84,13 @@ def replace_cells(con: duckdb.DuckDBPyConnection, tables: Tables, rows: Mapping[
     for name in CELL_TABLES:
         if name in rows:
             store_frame(con, tables[name], rows[name])
+
+
+def replace_telemetry(con: duckdb.DuckDBPyConnection, table: Table, rows: pl.DataFrame) -> None:
+    """Stores telemetry that was computed anew, in place of all that is there of those forecasts."""
+    ids = rows["forecast_id"].unique().to_list()
+    con.execute("DELETE FROM telemetry WHERE forecast_id IN (SELECT unnest(?::VARCHAR[]))", [ids])
+    store_frame(con, table, rows)
 
 
 def lock_studies(con: duckdb.DuckDBPyConnection) -> None:

@@ -8,16 +8,18 @@ import polars as pl
 from coordeval.ledger.commitments import LATE
 from coordeval.ledger.reader import Reader
 
-_CELLS: Final = """
+_WANTED: Final = """
+    c.study_id = $study AND ($run IS NULL OR f.run_id = $run) AND ($but IS NULL
+        OR c.forecast_id NOT IN (SELECT forecast_id FROM telemetry WHERE definition = $but))
+"""
+_CELLS: Final = f"""
     SELECT c.forecast_id, c.configuration, c.market_id, coalesce(m.event_id, c.market_id) AS event_id, c.replicate
     FROM cells c JOIN forecasts f USING (forecast_id) LEFT JOIN markets m ON m.market_id = c.market_id
-    WHERE c.study_id = $study AND ($run IS NULL OR f.run_id = $run)
-    ORDER BY c.configuration, c.market_id, c.replicate
+    WHERE {_WANTED} ORDER BY c.configuration, c.market_id, c.replicate
 """
-_MINE: Final = """
+_MINE: Final = f"""
     SEMI JOIN (
-        SELECT c.forecast_id FROM cells c JOIN forecasts f USING (forecast_id)
-        WHERE c.study_id = $study AND ($run IS NULL OR f.run_id = $run)
+        SELECT c.forecast_id FROM cells c JOIN forecasts f USING (forecast_id) WHERE {_WANTED}
     ) mine USING (forecast_id)
 """
 _FRAMES: Final = {
@@ -32,14 +34,32 @@ _FRAMES: Final = {
 }
 
 
-def talk_frames(reader: Reader, study: str, run_id: str | None = None) -> Mapping[str, pl.DataFrame]:
+def talk_frames(
+    reader: Reader, study: str, run_id: str | None = None, *, but: int | None = None
+) -> Mapping[str, pl.DataFrame]:
     """cells, said, shown, tools and calls of the forecasts of a study (name or id), or of those that one run of it made.
 
-    Columns: see `analysis.talk.telemetry.STORED`. Raises LedgerError where there is no such study.
+    `but`: without those whose telemetry is stored by that definition. Columns: see `analysis.talk.telemetry.STORED`.
+    Raises LedgerError where there is no such study.
     """
     with reader.moment() as held:
-        bound = {"study": held.study(study).study_id, "run": run_id}
+        bound = {"study": held.study(study).study_id, "run": run_id, "but": but}
         return {"cells": held.query(_CELLS, bound)} | {name: held.query(sql, bound) for name, sql in _FRAMES.items()}
+
+
+_STORED: Final = """
+    SELECT c.configuration, c.market_id, coalesce(m.event_id, c.market_id) AS event_id, c.replicate, t.*
+    FROM telemetry t JOIN cells c USING (forecast_id) JOIN forecasts f USING (forecast_id)
+        LEFT JOIN markets m ON m.market_id = c.market_id
+    WHERE c.study_id = $study AND ($run IS NULL OR f.run_id = $run) AND t.definition = $definition
+"""
+
+
+def stored_telemetry(reader: Reader, study: str, definition: int, run_id: str | None = None) -> pl.DataFrame:
+    """The rows of `telemetry` that are stored by that definition, of a study or of what one run of it made, each with its
+    cell's configuration, market_id, event_id and replicate; those of another definition are not there."""
+    bound = {"study": reader.study(study).study_id, "run": run_id, "definition": definition}
+    return reader.query(_STORED, bound)
 
 
 MOST_TEXTS: Final = 2000

@@ -13,6 +13,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from coordeval.agents.batching import OpenBatch
 from coordeval.ledger import blank, schema
@@ -22,9 +23,9 @@ from coordeval.ledger.database import BULK, PATIENCE, connected, transaction
 from coordeval.ledger.errors import LedgerBusy, LedgerError, RowError, write_error
 from coordeval.ledger.journal import Entry, Journal
 from coordeval.ledger.lock import WriterLock
-from coordeval.ledger.merging import CELL, Part, merge, part_of
+from coordeval.ledger.merging import CELL, Part, checked_frame, merge, part_of
 from coordeval.ledger.place import check_one_name, made, true_path, unmade
-from coordeval.ledger.store import CELL_TABLES, lock_studies, store, store_cells
+from coordeval.ledger.store import CELL_TABLES, lock_studies, replace_telemetry, store, store_cells
 from coordeval.ledger.tables import Row, Tables
 
 
@@ -43,6 +44,7 @@ class CellRows:
     game_rounds: Sequence[Row] = ()
     moves: Sequence[Row] = ()
     mishaps: Sequence[Row] = ()
+    telemetry: Sequence[Row] = ()
 
 
 def checked_cell(tables: Tables, cell: CellRows) -> dict[str, list[dict[str, Any]]]:
@@ -220,6 +222,16 @@ class Ledger:
         self.flush()
         with self._commits, self._writing("nothing of it was stored"), connected(self.path) as con, transaction(con):
             return merge(con, self._tables, parts)
+
+    def recompute(self, telemetry: pl.DataFrame) -> None:
+        """Rows of `telemetry` that were computed anew, in place of all those that are stored of their forecasts.
+
+        Raises RowError for rows of another schema; nothing is stored then.
+        """
+        self.flush()
+        rows = checked_frame(self._tables["telemetry"], telemetry)
+        with self._commits, self._writing("what is in it stands"), connected(self.path) as con, transaction(con):
+            replace_telemetry(con, self._tables["telemetry"], rows)
 
     def flush(self, *, wait: float = PATIENCE) -> None:
         """Moves what the journal holds into DuckDB, group by group; raises LedgerBusy if readers hold the file for `wait` s.

@@ -1,6 +1,10 @@
-"""Telemetry of coordination: one row per forecast and round, from stored rows alone and apart from what agents say of it."""
+"""Telemetry of coordination: one row per forecast and round, from stored rows alone and apart from what agents say of it.
 
-from collections.abc import Mapping
+One definition, of one conversation in plain Python: a cell's row is made when the cell ends, a study's where they are asked.
+"""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import Any, Final
 
 import polars as pl
@@ -9,6 +13,9 @@ from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.talk.credit import TOLERANCE
 
+DEFINITION: Final = 1
+"""The version of the columns of TELEMETRY. It grows where one of them comes to mean something else: rows that are stored by
+another number are computed anew, not read."""
 STORED: Final[Mapping[str, Mapping[str, Any]]] = {
     "cells": dict.fromkeys(("forecast_id", "configuration", "market_id", "event_id"), pl.String) | {"replicate": pl.Int64},
     "said": {
@@ -66,7 +73,8 @@ _WHY: Final = {
     "seconds": "no call is stored",
     "micro_usd": "no call is stored, or a price is not known",
 }
-_AT: Final = ("forecast_id", "round")
+_CELL: Final = ("forecast_id", "configuration", "market_id", "event_id", "replicate")
+Rows = Iterable[Mapping[str, Any]]
 
 
 @asked
@@ -88,34 +96,113 @@ def telemetry(stored: Mapping[str, pl.DataFrame], *, tolerance: float = TOLERANC
     >>> found.select("round", "asks", "messages", "contradictions", "flips", pl.col("influence").round(2)).rows()
     [(0, 2, 0, 1, None, None), (1, 1, 1, None, 1, 0.5)]
     """
-    frames = {name: _typed(stored, name) for name in STORED}
-    said, calls = frames["said"], frames["calls"]
-    where = pl.concat([said.select(*_AT, "ask"), calls.select(*_AT, "ask")]).unique(["forecast_id", "ask"], keep="first")
-    rounds = where.select(_AT).unique()
-    found = rounds.join(frames["cells"], on="forecast_id", how="inner")
-    for part in (
-        said.group_by(_AT).agg(asks=_count(), failed_asks=(pl.col("kind") == "failed").sum()),
-        _spread(said, tolerance),
-        *_moves(said, frames["shown"]),
-        _tools(frames["tools"], where),
-        calls.group_by(_AT).agg(
-            pl.col("input_tokens", "output_tokens", "seconds").sum(),
-            calls=_count(),
-            micro_usd=pl.when(pl.col("micro_usd").null_count() == 0).then(pl.col("micro_usd").sum()),
-        ),
-    ):
-        found = found.join(part, on=list(_AT), how="left")
-    counts = ("asks", "failed_asks", "estimates", "messages", "tool_calls", "useless_tool_calls")
-    found = found.with_columns(
-        *(pl.col(name).fill_null(0) for name in counts),
-        rounds=pl.col("round").max().over("forecast_id") + 1,
-        influence=pl.when(pl.col("apart") > 0).then(pl.col("moved") / pl.col("apart")),
-    )
-    whys = [pl.when(pl.col(name).is_null()).then(pl.lit(f"{name}: {why}")) for name, why in _WHY.items()]
-    found = found.with_columns(reason=pl.concat_str(whys, separator="; ", ignore_nulls=True).replace("", None))
-    return found.select(pl.col(name).cast(kind) for name, kind in TELEMETRY.items()).sort(
-        "configuration", "market_id", "replicate", "round", "forecast_id"
-    )
+    cells = _typed(stored, "cells")
+    told = {name: _by_forecast(_typed(stored, name)) for name in STORED if name != "cells"}
+    rows = [
+        cell | row
+        for cell in cells.select(_CELL).iter_rows(named=True)
+        for row in rounds_of(**{name: own.get(cell["forecast_id"], ()) for name, own in told.items()}, tolerance=tolerance)
+    ]
+    return pl.DataFrame(rows, schema=dict(TELEMETRY)).sort("configuration", "market_id", "replicate", "round", "forecast_id")
+
+
+def rounds_of(said: Rows, shown: Rows, tools: Rows, calls: Rows, *, tolerance: float = TOLERANCE) -> list[dict[str, Any]]:
+    """TELEMETRY of one conversation, without the columns of its cell: a row per round. `shown` has no edge twice."""
+    said, calls = sorted(said, key=_ask), list(calls)
+    at = {row["ask"]: row["round"] for row in (*reversed(calls), *reversed(said))}  # of two that differ the first said
+    found = {number: _Round(number) for number in sorted(set(at.values()))}
+    by_ask = {row["ask"]: row for row in reversed(said)}
+    for row in said:
+        found[at[row["ask"]]].said.append(row)
+    sources: dict[int, list[Mapping[str, Any]]] = {}
+    for edge in shown:
+        if edge["from_ask"] in by_ask and edge["to_ask"] in by_ask:
+            sources.setdefault(edge["to_ask"], []).append(by_ask[edge["from_ask"]])
+    for ask, seen in sources.items():
+        found[at[ask]].hear(by_ask[ask], sorted(seen, key=_ask))
+    results: dict[int, list[Mapping[str, Any]]] = {}
+    for row in tools:
+        if row["ask"] in at:
+            results.setdefault(row["ask"], []).append(row)
+    for ask, given in results.items():
+        useful = {row["told"] for row in given if not row["error"] and row["items"] > 0}
+        found[at[ask]].tool_calls += len(given)
+        found[at[ask]].useless += len(given) - len(useful)
+    for row in calls:
+        found[at[row["ask"]]].calls.append(row)
+    last = max(found, default=0)
+    return [own.row(rounds=last + 1, tolerance=tolerance) for own in found.values()]
+
+
+class _Round:
+    """What is gathered of one round."""
+
+    __slots__ = ("apart", "calls", "flips", "messages", "moved", "movements", "number", "said", "tool_calls", "useless")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.said: list[Mapping[str, Any]] = []
+        self.calls: list[Mapping[str, Any]] = []
+        self.movements: list[float] = []
+        self.moved: list[float] = []
+        self.apart: list[float] = []
+        self.messages = self.flips = self.tool_calls = self.useless = 0
+
+    def hear(self, own: Mapping[str, Any], seen: list[Mapping[str, Any]]) -> None:
+        """An ask that was shown these earlier ones, in their order."""
+        others, q = list[float](), None
+        for source in seen:
+            estimates = own["kind"] == source["kind"] == "estimate"
+            if estimates and source["agent"] == own["agent"]:
+                q = source["probability"]
+                continue
+            self.messages += 1
+            if estimates and source["probability"] is not None:
+                others.append(source["probability"])
+        p = own["probability"]
+        if q is None or p is None:
+            return
+        self.movements.append(abs(p - q))
+        self.flips += (p - 0.5) * (q - 0.5) < 0
+        if others:
+            g = sum(others) / len(others)
+            self.moved.append(abs(q - g) - abs(p - g))
+            self.apart.append(abs(q - g))
+
+    def row(self, *, rounds: int, tolerance: float) -> dict[str, Any]:
+        last = {row["agent"]: row["probability"] for row in self.said if row["kind"] == "estimate"}
+        stand = [p for p in last.values() if p is not None]
+        several = len(stand) > 1
+        middle = median(stand) if several else 0.0
+        moved, apart = (sum(each) if each else None for each in (self.moved, self.apart))
+        row: dict[str, Any] = {
+            "round": self.number,
+            "rounds": rounds,
+            "asks": len(self.said),
+            "failed_asks": sum(row["kind"] == "failed" for row in self.said),
+            "estimates": len(last),
+            "messages": self.messages,
+            "spread": max(stand) - min(stand) if several else None,
+            "agreement": sum(abs(p - middle) <= tolerance / 2 + 1e-9 for p in stand) / len(stand) if several else None,
+            "movement": sum(self.movements) / len(self.movements) if self.movements else None,
+            "moved": moved,
+            "apart": apart,
+            "influence": moved / apart if moved is not None and apart else None,
+            "contradictions": sum(p > 0.5 for p in stand) * sum(p < 0.5 for p in stand) if several else None,
+            "flips": self.flips if self.movements else None,
+            "tool_calls": self.tool_calls,
+            "useless_tool_calls": self.useless,
+            "calls": len(self.calls) or None,
+        }
+        for name in ("input_tokens", "output_tokens", "seconds", "micro_usd"):
+            amounts = [call[name] for call in self.calls]
+            row[name] = sum(amounts) if amounts and None not in amounts else None
+        row["reason"] = "; ".join(f"{name}: {why}" for name, why in _WHY.items() if row[name] is None) or None
+        return row
+
+
+def _ask(row: Mapping[str, Any]) -> int:
+    return int(row["ask"])
 
 
 def _typed(stored: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
@@ -127,62 +214,8 @@ def _typed(stored: Mapping[str, pl.DataFrame], name: str) -> pl.DataFrame:
     return frame.select(pl.col(column).cast(kind) for column, kind in own.items())
 
 
-def _count() -> pl.Expr:
-    return pl.len().cast(pl.Int64)
-
-
-def _spread(said: pl.DataFrame, tolerance: float) -> pl.DataFrame:
-    """Where the last estimates of the agents of a round stand."""
-    p = pl.col("probability")
-    last = said.filter(kind="estimate").sort("ask").group_by(*_AT, "agent", maintain_order=True).last()
-    several = pl.len() > 1
-    near = ((p - p.median()).abs() <= tolerance / 2 + 1e-9).mean()
-    return last.group_by(_AT).agg(
-        estimates=_count(),
-        spread=pl.when(several).then(p.max() - p.min()),
-        agreement=pl.when(several).then(near),
-        contradictions=pl.when(several).then((p > 0.5).sum().cast(pl.Int64) * (p < 0.5).sum().cast(pl.Int64)),
-    )
-
-
-def _moves(said: pl.DataFrame, shown: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What was shown in a round, and where those who were shown their own estimate then stand."""
-    source = said.select("forecast_id", from_ask="ask", from_agent="agent", q="probability", from_kind="kind")
-    edges = shown.join(source, on=["forecast_id", "from_ask"], how="inner").join(
-        said.select("forecast_id", "agent", "round", "kind", p="probability", to_ask="ask"),
-        on=["forecast_id", "to_ask"],
-        how="inner",
-    )
-    both = (pl.col("from_kind") == "estimate") & (pl.col("kind") == "estimate")
-    own = (pl.col("from_agent") == pl.col("agent")) & both
-    messages = edges.filter(~own).group_by(_AT).agg(messages=_count())
-    asks = (
-        edges.sort("from_ask")
-        .group_by(*_AT, "to_ask", maintain_order=True)
-        .agg(q=pl.col("q").filter(own).last(), g=pl.col("q").filter(~own & both).mean(), p=pl.col("p").first())
-    )
-    q, p, g = (pl.col(name) for name in ("q", "p", "g"))
-    heard = q.is_not_null() & g.is_not_null()
-    revised = (
-        asks.filter(q.is_not_null() & p.is_not_null())
-        .group_by(_AT)
-        .agg(
-            movement=(p - q).abs().mean(),
-            flips=((p - 0.5) * (q - 0.5) < 0).sum(),
-            moved=pl.when(heard.any()).then(((q - g).abs() - (p - g).abs()).sum()),
-            apart=pl.when(heard.any()).then((q - g).abs().sum()),
-        )
-    )
-    return messages, revised
-
-
-def _tools(tools: pl.DataFrame, where: pl.DataFrame) -> pl.DataFrame:
-    useful = ~pl.col("error") & (pl.col("items") > 0)
-    asked = tools.group_by("forecast_id", "ask").agg(
-        tool_calls=_count(), useful=pl.col("told").filter(useful).n_unique().cast(pl.Int64)
-    )
-    return (
-        asked.join(where, on=["forecast_id", "ask"], how="inner")
-        .group_by(_AT)
-        .agg(pl.col("tool_calls").sum(), useless_tool_calls=(pl.col("tool_calls") - pl.col("useful")).sum())
-    )
+def _by_forecast(frame: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in frame.iter_rows(named=True):
+        found.setdefault(row["forecast_id"], []).append(row)
+    return found

@@ -57,27 +57,35 @@ def telemetry(
         Path | None, typer.Argument(help="A .csv, .parquet or .json for every row; else means are printed.")
     ] = None,
     arm: EveryArm = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Compute all of it anew from the stored conversations, and store it.")
+    ] = False,
     ledger: LedgerOption = DEFAULT_LEDGER,
     as_json: JsonOption = False,
 ) -> None:
-    """What agents did together, round by round, from stored rows: spread, movement, influence, useless tool calls.
+    """What agents did together, round by round: spread, movement, influence, useless tool calls.
 
+    A run stores it with each forecast, in the table `telemetry`; what is not stored, or by an earlier version, is computed.
     Of a study with arms: of each by itself.
     """
     import polars as pl
 
     from coordeval.flows.exports.bundle import write_table
     from coordeval.flows.grounding.stored import games_meant
-    from coordeval.flows.run.metrics import telemetry_of
+    from coordeval.flows.run.telemetry import recompute, telemetry_of
     from coordeval.flows.study.in_arms import arms_of
     from coordeval.flows.study.stored import chosen
     from coordeval.flows.terminal import table, words
-    from coordeval.ledger import read
+    from coordeval.ledger import Ledger, read
 
     if games := games_meant(read(ledger), study):
         from coordeval.flows.grounding.listing import print_telemetry
         from coordeval.flows.grounding.told import telemetry_of_games
 
+        if anew:
+            from coordeval.market_data.errors import CoordevalError
+
+            raise CoordevalError("--anew: what players of games did together is computed at each reading; leave it out")
         rows = telemetry_of_games(read(ledger), games)
         if target is not None:
             write_table(rows, target)
@@ -87,8 +95,11 @@ def telemetry(
         else:
             print_telemetry(rows, console)
         return
+    study_id = chosen(read(ledger), study)
+    if anew:
+        with Ledger.open(ledger, purpose="coordeval telemetry --anew") as open_:
+            recompute(open_, read(ledger), study_id)
     with read(ledger).moment() as reader:
-        study_id = chosen(reader, study)
         rows = telemetry_of(reader, study_id, arm=arm)
         several = len(arms_of(reader, study_id)) > 1
     if target is not None:

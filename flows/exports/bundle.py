@@ -25,8 +25,8 @@ from coordeval.analysis.report.exports import figures
 from coordeval.analysis.report.page import Report
 from coordeval.analysis.report.results import strict_json
 from coordeval.flows.exports.dictionary import dictionary
-from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.flows.study.evaluation import version
 from coordeval.flows.study.names import GAMES
 from coordeval.ledger import Ledger, read

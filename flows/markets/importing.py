@@ -19,6 +19,7 @@ from coordeval.agents.messages import canonical, content_hash
 from coordeval.agents.recorded import TRAILER
 from coordeval.configurations.panel import call_graph
 from coordeval.flows.markets.published_predictions import PREDICTIONS, UNSCORED
+from coordeval.flows.run.telemetry import told
 from coordeval.flows.study.evaluation import data_directory, version
 from coordeval.ledger import CellRows, Ledger, row_of
 from coordeval.market_data.errors import CoordevalError, choose
@@ -94,7 +95,7 @@ async def _store(ledger: Ledger, directory: Path, study_id: str, content: dict[s
     for configuration, market_id, row in cells:
         draws, cell = published_rows(configuration, market_id, row, run_id=run_id, at=now)
         await asyncio.gather(*(ledger.put("draws", draw) for draw in draws))
-        await ledger.put_cell(cell)
+        await ledger.put_cell(told(cell))
     ledger.flush()
     ledger.write("runs", [{**run, "ended_at": datetime.now(UTC), "status": "completed"}])
 

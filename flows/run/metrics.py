@@ -1,7 +1,4 @@
-"""Telemetry of coordination of a stored study as rows, and of the run that has just ended as metrics of OpenTelemetry.
-
-Both are computed from the ledger by one function: nothing is kept twice, and studies stored before this have it too.
-"""
+"""Telemetry of coordination of the run that has just ended, as metrics of OpenTelemetry: the sums of the ledger's rows."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -10,31 +7,12 @@ from typing import Any
 import polars as pl
 
 from coordeval.agents import telemetry as spans
-from coordeval.analysis.talk.telemetry import telemetry
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.flows.run.tracing import FLUSH_SECONDS
 from coordeval.flows.study.evaluation import Evaluation, version
-from coordeval.flows.study.in_arms import arms_of, in_arm
-from coordeval.flows.study.names import PROBE
-from coordeval.ledger import Reader
-from coordeval.ledger.talk import talk_frames
 from coordeval.market_data.errors import CoordevalError
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-
-
-def telemetry_of(reader: Reader, study: str, run_id: str | None = None, *, arm: str | None = None) -> pl.DataFrame:
-    """`arm` and `analysis.talk.telemetry.TELEMETRY` of a study (name or id), or of what one run of it made, arm by arm.
-
-    Of every arm that there is to `reader`, or of the one that is named; probes are left out.
-    """
-    parts = []
-    with reader.moment() as one:
-        for name in arms_of(one, study, arm):
-            with in_arm(one, study, name) as held:
-                frames = talk_frames(held, study, run_id)
-            own = telemetry({**frames, "cells": frames["cells"].filter(pl.col("configuration") != PROBE)})
-            parts.append(own.select(pl.lit(name).alias("arm"), pl.all()))
-    return pl.concat(parts)
 
 
 def send_metrics(evaluation: Evaluation) -> None:

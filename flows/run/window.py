@@ -15,6 +15,7 @@ from coordeval.agents import telemetry
 from coordeval.agents.draws import CommonDraws, DrawStore
 from coordeval.flows.run.cell import run_cell
 from coordeval.flows.run.stopping import Stop
+from coordeval.flows.run.telemetry import told as with_telemetry
 from coordeval.flows.run.tide import Tide
 from coordeval.flows.run.waiting import told
 from coordeval.flows.run.watching import watching
@@ -206,12 +207,12 @@ class _Window:
         """What was stored: `rows`, or their failure where they break a rule (a forecast forged past the panel)."""
         put = self._evaluation.ledger.put_cell
         try:
-            await put(rows)
+            await put(rows := with_telemetry(rows))
         except (ValueError, TypeError, ArithmeticError) as error:
             reason = f"{cell.label} left what cannot be stored: {error}"
             rows = _failed(self._evaluation, cell, reason, rows)
             try:
-                await put(rows)
+                await put(rows := with_telemetry(rows))
             except (ValueError, TypeError, ArithmeticError):
                 rows = _failed(self._evaluation, cell, reason)
                 await put(rows)

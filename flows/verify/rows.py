@@ -40,7 +40,10 @@ LEADS = (
     _Leads(
         "forecasts", (*_FORECAST, "market_id", "replicate"), "cells", (*_FORECAST, "market_id", "replicate"), "forecast_id"
     ),
-    *(_Leads(name, _FORECAST, "forecasts", _FORECAST, "forecast_id") for name in ("calls", "tool_calls", "estimates")),
+    *(
+        _Leads(name, _FORECAST, "forecasts", _FORECAST, "forecast_id")
+        for name in ("calls", "tool_calls", "estimates", "telemetry")
+    ),
     *(_Leads(name, _ASK, "estimates", _ASK, "forecast_id") for name in ("parts", "acts")),
     _Leads("messages", ("forecast_id", "from_ask"), "estimates", _ASK, "forecast_id"),
     _Leads("messages", ("forecast_id", "to_ask"), "estimates", _ASK, "forecast_id"),

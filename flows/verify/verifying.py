@@ -8,7 +8,7 @@ from coordeval.flows.grounding.stored import games_meant, of_games
 from coordeval.flows.grounding.study import load_games
 from coordeval.flows.run import guard
 from coordeval.flows.study.stored import chosen
-from coordeval.flows.verify import again, files, hashes, rows
+from coordeval.flows.verify import again, computed, files, hashes, rows
 from coordeval.flows.verify.found import Fault, Part, Verified
 from coordeval.grounding.registry import Repairs
 from coordeval.grounding.registry import load as installed_repairs
@@ -30,6 +30,7 @@ def verify(reader: Reader, study: str | None = None) -> Verified:
         try:
             parts += rows.look(held, study_id)
             parts += hashes.look(held, study_id)
+            parts.append(computed.look(held, study_id))
             parts.append(guard.run(again.Replay(held, *_registries(study)).look(study_id)))
         except LedgerDamaged as error:  # its checksums hold, and yet
             parts[0].wrong += 1

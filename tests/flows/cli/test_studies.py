@@ -199,6 +199,7 @@ def test_telemetry_is_printed_written_and_told_as_json(coordeval, tmp_path):
     rows = json.loads(coordeval("telemetry", "lone", "--json").out)
     assert {row["configuration"] for row in rows} == {"single_agent", "independent_ensemble"}
     assert all(row["reason"] for row in rows if row["configuration"] == "single_agent"), "one agent has no spread"
+    assert json.loads(coordeval("telemetry", "lone", "--anew", "--json").out) == rows, "what is stored is what is computed"
     assert coordeval("telemetry", "lone", tmp_path / "rows.csv").status == 0
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == len(rows) + 1
     assert "a table is written as .csv" in coordeval("telemetry", "lone", tmp_path / "rows.xlsx").err

@@ -10,8 +10,8 @@ import pytest
 
 from coordeval.analysis.report.results import strict_json
 from coordeval.flows.exports.bundle import BundleError, export_study, export_table, restored
-from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import score
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.ledger import read
 from tests.flows.cli.conftest import coordeval, store  # noqa: F401  the fixture
 

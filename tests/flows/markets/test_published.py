@@ -17,6 +17,7 @@ from coordeval.flows.run.auditing import audit_study
 from coordeval.flows.run.run import Steps, run_steps
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.study import load_study
+from coordeval.flows.verify import computed
 from coordeval.ledger import read
 from coordeval.ledger.estimates import lone_draws, openings_frame
 from coordeval.ledger.questions import questions_frame
@@ -37,6 +38,12 @@ def ledger_path(tmp_path_factory) -> Path:
     loaded = load_study(ROOT / "studies" / "replication.toml")
     asyncio.run(run_steps(loaded, path, Console(file=io.StringIO()), Steps("replication")))
     return path
+
+
+def test_the_telemetry_of_imported_traces_is_stored_and_is_what_their_rows_come_to(ledger_path):
+    assert read(ledger_path).query("SELECT count(DISTINCT forecast_id) FROM telemetry").item() >= 494
+    part = computed.look(read(ledger_path), None)
+    assert (part.looked > 494, part.faults) == (True, [])
 
 
 def test_the_imported_study_has_every_published_forecast_call_cost_and_tool_result(ledger_path):

@@ -25,8 +25,8 @@ from coordeval.flows.plan.first_study import first_study
 from coordeval.flows.run.auditing import audit_study
 from coordeval.flows.run.between import between
 from coordeval.flows.run.control import control
-from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.scoring import report_directory, score
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.flows.study.in_arms import in_arm
 from coordeval.ledger import read
 from coordeval.market_data.errors import CoordevalError

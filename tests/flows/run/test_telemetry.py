@@ -12,8 +12,8 @@ from rich.console import Console
 
 from coordeval.agents import telemetry
 from coordeval.flows.run import guard
-from coordeval.flows.run.metrics import telemetry_of
 from coordeval.flows.run.run import Steps, run_steps
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.flows.study.study import load_study
 from coordeval.ledger import read
 

@@ -64,6 +64,7 @@ WHAT = {  # who paid for a shared draw, and so what a cell paid, hangs on who co
     "estimates": "SELECT * FROM estimates ORDER BY ALL",
     "messages": "SELECT * FROM messages ORDER BY ALL",
     "tool_calls": "SELECT * FROM tool_calls ORDER BY ALL",
+    "telemetry": "SELECT * FROM telemetry ORDER BY ALL",
     "paid": "SELECT sum(paid_micro_usd) FROM forecasts",
 }
 

@@ -180,11 +180,15 @@ TAMPERED = {
     "a lost draw": (f"DELETE FROM draws WHERE draw_id = {DRAW}", {"keys", "replay"}),
     "a lost market": ("DELETE FROM markets WHERE market_id = (SELECT min(market_id) FROM markets)", {"keys"}),
     "a lost forecast": (f"DELETE FROM forecasts WHERE forecast_id = {DEBATE}", {"keys"}),
-    "a lost call": (f"DELETE FROM calls WHERE forecast_id = {DEBATE} AND round = 1", {"sums", "replay"}),
+    "a lost call": (f"DELETE FROM calls WHERE forecast_id = {DEBATE} AND round = 1", {"sums", "replay", "telemetry"}),
     "a doubled cell": ("INSERT INTO cells FROM cells LIMIT 1", {"doubles"}),
     "a forecast's number": (f"UPDATE forecasts SET probability = 0.987 WHERE forecast_id = {DEBATE}", {"replay"}),
-    "an estimate's number": (f"UPDATE estimates SET probability = 0.987 WHERE forecast_id = {DEBATE}", {"replay"}),
-    "who was shown what": (f"DELETE FROM messages WHERE forecast_id = {DEBATE}", {"replay"}),
+    "an estimate's number": (
+        f"UPDATE estimates SET probability = 0.987 WHERE forecast_id = {DEBATE}",
+        {"replay", "telemetry"},
+    ),
+    "who was shown what": (f"DELETE FROM messages WHERE forecast_id = {DEBATE}", {"replay", "telemetry"}),
+    "what was made of a conversation": ("UPDATE telemetry SET spread = spread + 0.1", {"telemetry"}),
     "a tool's result": ("UPDATE tool_calls SET result = result || ' '", {"replay"}),
     "the tokens of a forecast": (f"UPDATE forecasts SET input_tokens = 1 WHERE forecast_id = {DEBATE}", {"sums", "replay"}),
 }
@@ -199,7 +203,7 @@ def test_a_changed_row_is_found_and_named(untouched, tmp_path, what):
     found = verify(read(path), "small")
     wrong = {one.name for one in found.parts if one.wrong}
     assert wanted <= wrong, f"{wrong} found it"
-    assert wrong <= wanted | {"replay", "sums", "views", "draws"}, "and what builds on it, nothing else"
+    assert wrong <= wanted | {"replay", "sums", "views", "draws", "telemetry"}, "and what builds on it, nothing else"
     assert found.verdict == "broken"
     assert found.began is not None
 
