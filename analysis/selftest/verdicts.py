@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from scipy.stats import binom
 
+from coordeval.analysis.base.few import FEW
 from coordeval.analysis.quality.bootstrap import FEWEST_WITHIN
 from coordeval.analysis.selftest.arms import EFFECTS
 from coordeval.analysis.selftest.benches import Check, Kind
@@ -39,6 +40,7 @@ WITHHELD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("res", "res_corrected", "dsc", "wbc"), "where all resolve one way it is the same in every resample"),
     "skill_base": "where all resolve one way the base rate is perfect, and so it is in too many resamples",
     "group: divided": "where no group ends divided it is 0 in every resample",
+    "group: flips": f"where fewer than {FEW} events have an agent that changes sides, and three in four none",
 }
 """Measure -> why it may have no interval in any world of a kind; of all others that is a failure."""
 _FEW: Final = "where few events tell, it allows for one that turns out otherwise"
