@@ -9,7 +9,7 @@ from coordeval.analysis.audit import MAST, Cause, Diagnosis, Evidence, diagnose
 from coordeval.analysis.audit.registry import load
 from coordeval.analysis.base.numerals import counted, number
 from coordeval.flows.run.evidence import study_evidence
-from coordeval.flows.study.names import GAMES, PROBE
+from coordeval.flows.study.names import GAMES
 from coordeval.ledger import Reader
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.text import one_line, shown
@@ -35,11 +35,6 @@ def evidence_of(reader: Reader, forecast: str) -> tuple[Evidence, str]:
         if held.study(rows[0]["study_id"]).source == GAMES:
             short = rows[0]["forecast_id"][:12]
             raise CoordevalError(f"{short} is a game: `coordeval grounding replay {short}` says what it lost, and to what")
-        if rows[0]["arm"] == PROBE:
-            raise CoordevalError(
-                f"forecast {forecast} is of the memorisation probe, which is held against nothing; `coordeval certificate "
-                f"{forecast}` shows what it was asked"
-            )
         return study_evidence(held, str(rows[0]["study_id"]), arm=rows[0]["arm"]), next(iter(ids))
 
 

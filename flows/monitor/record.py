@@ -8,7 +8,7 @@ import polars as pl
 
 from coordeval.analysis.monitor import RECORD
 from coordeval.analysis.monitor.watching import By
-from coordeval.flows.study.study import PROBE
+from coordeval.flows.study.in_arms import left_out
 from coordeval.ledger import Reader, Study
 from coordeval.ledger.commitments import LATE
 
@@ -116,7 +116,7 @@ def record(reader: Reader, study: Study, *, now: datetime, by: By | None = None)
     forecasts are made ahead of it, that on which it became known here: a score of a day that was judged does not change.
     """
     by = by or periods_of(study)
-    bound = {"study": study.study_id, "probe": PROBE}
+    bound = {"study": study.study_id, "probe": left_out(reader)}
     rows = reader.query(_FORECASTS, bound | {"open": periods_of(study) == "day"})
     if by == "day":
         today = (now.astimezone(UTC).date() - date(1970, 1, 1)).days

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from coordeval.analysis.control import Answered, Control, Field, Value
-from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.in_arms import left_out
 from coordeval.flows.study.roles import blind_roles, roles_without_tools
 from coordeval.ledger import Reader
 
@@ -26,7 +26,8 @@ def control(reader: Reader, study: str) -> Control:
 def _control(reader: Reader, study: str) -> Control:
     found = reader.study(study)
     planned = reader.query(_DRAWS, [found.study_id]).to_dicts()
-    rows = [row for row in planned if row["configuration"] != PROBE]
+    probe = left_out(reader)
+    rows = [row for row in planned if row["configuration"] != probe]
     draws = {row["configuration"]: row["draws"] for row in rows if row["draws"]}
     silent = [row["configuration"] for row in rows if not row["draws"]]
     asking = {name for name, elements in found.elements.items() if elements.get("endpoints")}
@@ -35,10 +36,10 @@ def _control(reader: Reader, study: str) -> Control:
     without = {label: roles_without_tools(elements) for label, elements in found.elements.items()}
     bare = [f"{label}{_APART}{role}" for label, roles in without.items() for role in roles]
     never = [f"{label}{_APART}{role}" for label, roles in without.items() for role in roles if roles[role] == "withheld"]
-    values = reader.query(_VALUES, [hidden, bare, never, found.study_id, PROBE]).to_dicts()
+    values = reader.query(_VALUES, [hidden, bare, never, found.study_id, probe]).to_dicts()
     imported = "published" in found.content
     elsewhere = "imported" in found.content  # forecasts alone: whether a model was asked, and which, is not known
-    asked_and_served = [] if imported else reader.query(_ANSWERED, [found.study_id, PROBE]).to_dicts()
+    asked_and_served = [] if imported else reader.query(_ANSWERED, [found.study_id, probe]).to_dicts()
     answered = tuple(Answered(**row) for row in asked_and_served)
     compared = (
         {**FIELDS, "system prompt": f"{FIELDS['system prompt']}, but for the role's text and the form of the answer"}
@@ -52,7 +53,7 @@ def _control(reader: Reader, study: str) -> Control:
         imported=imported,
         draws=draws,
         baselines=() if elsewhere else tuple(name for name in silent if name not in asking),
-        probes=tuple(row["configuration"] for row in planned if row["configuration"] == PROBE),
+        probes=tuple(row["configuration"] for row in planned if row["configuration"] == probe),
         unasked=tuple(name for name in silent if name in asking),
         fields=tuple(
             _withheld(_hidden(_named(_field(name, detail, values), answered), blind, draws), without, draws)

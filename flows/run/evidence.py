@@ -10,20 +10,19 @@ from coordeval.analysis.audit import Evidence, evidence
 from coordeval.analysis.control import Control
 from coordeval.flows.run.control import control
 from coordeval.flows.run.published import published_frames
-from coordeval.flows.study.in_arms import in_arm, one_of
-from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.in_arms import in_arm, left_out, one_of
 from coordeval.ledger import Reader
 from coordeval.ledger.acts import commitments_frame
 
-_OWN = f"FROM cells c JOIN forecasts f USING (forecast_id) WHERE c.study_id = $study AND c.configuration <> '{PROBE}'"
+_OWN = "FROM cells c JOIN forecasts f USING (forecast_id) WHERE c.study_id = $study AND c.configuration <> $left_out"
 _IDS = f"(SELECT DISTINCT c.forecast_id {_OWN})"
-_FORECASTS = f"""
+_FORECASTS = """
     SELECT DISTINCT ON (c.forecast_id, c.configuration, c.market_id, c.replicate)
         c.forecast_id, c.configuration, c.market_id, coalesce(m.event_id, c.market_id) AS event_id, c.replicate, f.status,
         f.probability, f.reason, CAST(o.value AS TINYINT) AS outcome, c.market_price, c.as_of, f.model_calls
     FROM cells c JOIN forecasts f USING (forecast_id) LEFT JOIN markets m ON m.market_id = c.market_id
         LEFT JOIN current_outcomes o ON o.market_id = c.market_id
-    WHERE c.study_id = $study AND c.configuration <> '{PROBE}'
+    WHERE c.study_id = $study AND c.configuration <> $left_out
     ORDER BY c.configuration, c.market_id, c.replicate
 """
 _ASKS = f"""
@@ -53,10 +52,10 @@ _MARKETS = """
     WHERE c.study_id = $study GROUP BY ALL ORDER BY m.market_id
 """
 # the head of a prompt is its market block; of a published one everything up to the first blank line
-_PROMPTS = rf"""
+_PROMPTS = r"""
     WITH used AS (
         SELECT DISTINCT c.market_id, k.draw_id FROM cells c JOIN calls k USING (forecast_id)
-        WHERE c.study_id = $study AND c.configuration <> '{PROBE}' AND k.turn = 0
+        WHERE c.study_id = $study AND c.configuration <> $left_out AND k.turn = 0
     ), parts AS (
         SELECT u.market_id, draw_id, json_extract_string(TRY_CAST(request AS JSON),
             ['$.messages[0].content[0].text', '$.messages[0].content', '$.userPrompt']) AS part
@@ -102,7 +101,8 @@ def study_evidence(reader: Reader, study: str, compared: Control | None = None, 
     with in_arm(reader, study, one_of(reader, study, arm).arm) as held:
         found = held.study(study)
         frames: dict[str, pl.DataFrame] = {
-            name: held.query(sql, {"study": found.study_id}) for name, sql in _QUERIES.items()
+            name: held.query(sql, {"study": found.study_id, **({"left_out": left_out(held)} if "$left_out" in sql else {})})
+            for name, sql in _QUERIES.items()
         }
         frames["commitments"] = commitments_frame(held, found.study_id)
         compared = compared or control(held, found.study_id)

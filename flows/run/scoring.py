@@ -18,7 +18,7 @@ from coordeval.flows.run.auditing import audit_kept
 from coordeval.flows.run.between import between
 from coordeval.flows.run.computed import kept
 from coordeval.flows.run.control import control
-from coordeval.flows.study.in_arms import in_arm, one_of
+from coordeval.flows.study.in_arms import in_arm, left_out, one_of
 from coordeval.flows.study.names import PROBE
 from coordeval.flows.study.roles import stored_roles_not_read
 from coordeval.ledger import Reader, read
@@ -60,7 +60,7 @@ def score(
         beside = (frame.drop("question"), several, between(whole, study))
     with in_arm(whole, study, named) as reader:  # a run may be writing: what is scored must fit together
         stored = reader.study(study)
-        forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != PROBE)
+        forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != left_out(reader))
         facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
         facts |= {"texts_of_unknown_age": reader.texts_of_unknown_age(stored.study_id)}
         if stored.source == "open":
@@ -69,16 +69,14 @@ def score(
             facts |= {"roles_not_read": unread}
         record = recorded(reader, stored.study_id, forecasts)
         audit = audit_kept(reader, stored.study_id, record.control)
-    if beside is None:
-        return kept(
-            ledger_path,
-            (forecasts, facts, policy, record, baseline, audit),
-            lambda: build_report(forecasts, facts, policy=policy, record=record, baseline=baseline, audit=audit),
+    more: dict[str, Any] = {"record": record, "baseline": baseline, "audit": audit, "arm": named}
+    if beside is not None or named != MAIN:
+        facts |= _of_arm(stored, named)
+    if beside is not None:
+        frame, table, held = beside
+        more["arms"] = kept(
+            ledger_path, ("arms", *beside, policy), lambda: arms_of(frame, table, policy=policy, between=held)
         )
-    facts |= _of_arm(stored, named)
-    frame, table, held = beside
-    arms = kept(ledger_path, ("arms", *beside, policy), lambda: arms_of(frame, table, policy=policy, between=held))
-    more: dict[str, Any] = {"record": record, "baseline": baseline, "audit": audit, "arm": named, "arms": arms}
     return kept(ledger_path, (forecasts, facts, policy, more), lambda: build_report(forecasts, facts, policy=policy, **more))
 
 

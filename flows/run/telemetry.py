@@ -7,8 +7,7 @@ from typing import Any
 import polars as pl
 
 from coordeval.analysis.talk.telemetry import DEFINITION, TELEMETRY, rounds_of, telemetry
-from coordeval.flows.study.in_arms import arms_of, in_arm
-from coordeval.flows.study.names import PROBE
+from coordeval.flows.study.in_arms import arms_of, in_arm, left_out
 from coordeval.ledger import CellRows, Ledger, Reader
 from coordeval.ledger.talk import stored_telemetry, talk_frames
 
@@ -59,7 +58,7 @@ def recompute(ledger: Ledger, reader: Reader, study: str) -> int:
 
 
 def _rows(held: Reader, study: str, run_id: str | None, *, anew: bool) -> pl.DataFrame:
-    own = pl.col("configuration") != PROBE
+    own = pl.col("configuration") != left_out(held)
     frames = talk_frames(held, study, run_id, but=None if anew else DEFINITION)
     computed = telemetry({**frames, "cells": frames["cells"].filter(own)})
     if anew:

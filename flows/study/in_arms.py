@@ -32,11 +32,16 @@ class Looked:
 def arms_of(reader: Reader, study: str, arm: str | None = None) -> list[str]:
     """The arms that are meant, in the study's order: all that there are to `reader`, or `arm` alone.
 
+    The memorisation probe is one where it is named; unnamed it is left out, because nothing is compared with it.
+
     Raises CoordevalError for an arm that the study does not have.
     """
-    every = arms_table(reader.study(study).content)["arm"].to_list()
+    content = reader.study(study).content
+    every = arms_table(content)["arm"].to_list()
     if arm is None:
-        return [name for name in every if reader.arms is None or name in reader.arms]
+        return [name for name in every if reader.arms is None or name in reader.arms] or list(reader.arms or ())
+    if (content.get("agents") or {}).get("memorisation_probe"):
+        every.append(PROBE)
     if arm not in every:
         raise CoordevalError(choose("arm of this study", arm, every))
     return [arm]
@@ -56,5 +61,10 @@ def in_arm(reader: Reader, study: str, arm: str) -> Iterator[Reader]:
     """
     only = arms_of(reader, study, arm)
     several = len(arms_table(reader.study(study).content)) > 1
-    with reader.moment([*only, PROBE] if several else None) as held:
+    with reader.moment(only if arm == PROBE else [*only, PROBE] if several else None) as held:
         yield held
+
+
+def left_out(reader: Reader) -> str:
+    """The configuration that is no part of what `reader` is asked about: the probe's, "" in the probe's own arm."""
+    return "" if reader.arms is not None and list(reader.arms) == [PROBE] else PROBE

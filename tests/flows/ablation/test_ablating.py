@@ -8,11 +8,13 @@ from coordeval.agents.standin import Running, StandIn
 from coordeval.agents.usefulness import WITHHELD
 from coordeval.flows.ablation.asking import KIND, OVER, ablate, kept
 from coordeval.flows.ablation.choosing import choose_calls
+from coordeval.flows.costs.bill import bill
 from coordeval.flows.costs.consent import COMMAND, Door
 from coordeval.flows.dashboard.facts import Facts
 from coordeval.flows.dashboard.pages.page import Asked
 from coordeval.flows.dashboard.pages.tools import PAGE
 from coordeval.flows.dashboard.view import View
+from coordeval.flows.study.wiring import stored_prices
 from coordeval.ledger import read
 from tests.flows.cli.conftest import run
 
@@ -128,7 +130,13 @@ def test_the_forecasts_and_their_cost_stay_what_they_were(ledger, done):
     reader = read(ledger)
     assert not reader.query("SELECT 1 FROM forecasts WHERE starts_with(forecast_id, 'ablation')").height
     assert reader.books(done.study_id).uncertain == 0
-    assert run("verify", "asked", "--ledger", ledger) == 0
+    assert run("verify", "--ledger", ledger) == 0
+    came = bill(reader, done.study_id, stored_prices(reader.study(done.study_id).content))
+    [beside] = came["beside"]
+    assert beside["purpose"] == "ablation"
+    assert beside["paid_micro_usd"] > 0
+    drawn = reader.query("SELECT sum(micro_usd)::BIGINT FROM draws").item()
+    assert came["total"]["paid_micro_usd"] + beside["paid_micro_usd"] == came["with_beside"]["paid_micro_usd"] == drawn
 
 
 def test_the_command_says_the_answer_in_words_first_and_every_call_as_json(coordeval, ledger):

@@ -4,12 +4,16 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from coordeval.flows.audit.diagnosis import diagnosed
 from coordeval.flows.certificate.leaks import leaks
 from coordeval.flows.cli.main import app
 from coordeval.flows.markets.importing import import_dataset
-from coordeval.flows.run.scoring import score
+from coordeval.flows.run.auditing import audit_study
+from coordeval.flows.run.scoring import report_directory, score
+from coordeval.flows.run.telemetry import telemetry_of
 from coordeval.flows.study.study import PROBE, StudyError, load_study
 from coordeval.ledger import read
+from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.traces100 import NAME
 from tests.flows.run.test_run import run
 
@@ -38,6 +42,22 @@ def test_the_probe_is_never_compared_with_the_configurations(study_file, tmp_pat
     run(study_file(WITH_PROBE), path)
     assert PROBE not in score(path, "small").board.table["configuration"].to_list()
     assert "Memorisation" in [title for title, _ in leaks(read(path), "small", resamples=200)]
+
+
+def test_named_it_is_an_arm_like_any_other(study_file, tmp_path):
+    path = tmp_path / "l.duckdb"
+    run(study_file(WITH_PROBE), path)
+    reader, whole, alone = read(path), score(path, "small"), score(path, "small", arm=PROBE)
+    assert set(alone.board.table["configuration"]) == {PROBE, "market price"}
+    assert report_directory(path, alone) != report_directory(path, whole)
+    assert set(telemetry_of(reader, "small", arm=PROBE)["configuration"]) == {PROBE}
+    assert audit_study(reader, "small", arm=PROBE).forecasts == 6 * 2
+    assert audit_study(reader, "small").forecasts == 6 * 2 * 5, "unnamed it is left out"
+    forecast = reader.query("SELECT min(forecast_id) FROM cells WHERE configuration = ?", [PROBE]).item()
+    assert diagnosed(reader, forecast).forecast["forecast_id"] == forecast
+    run(study_file(), tmp_path / "none.duckdb")
+    with pytest.raises(CoordevalError, match="unknown arm of this study 'memorisation_probe'"):
+        score(tmp_path / "none.duckdb", "small", arm=PROBE)
 
 
 def test_its_label_is_kept(study_file):

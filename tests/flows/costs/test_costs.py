@@ -292,6 +292,9 @@ def test_a_live_run_is_examined_quoted_agreed_to_and_held_against_its_quote(tmp_
         done = coordeval("run", file, "--inline", "--yes-up-to", 50, "--ledger", path)
         assert done.status == 0, done.err
         assert "beside it what came" in done.out
+        [beside] = json.loads(coordeval("costs", "live", "--json", "--ledger", path).out)["beside"]
+        assert beside["purpose"] == "exam"
+        assert (beside["calls"], beside["paid_micro_usd"]) == (found["calls"], round(found["usd"] * 1e6))
         last = json.loads(coordeval("quote", file, "--json", "--ledger", path).out)["last_run"]
         assert last["paid"]["actual"] > 0
         assert last["parts"][0]["calls"]["actual"] >= 2
