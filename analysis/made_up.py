@@ -53,7 +53,8 @@ def example(*, markets: int = 40, replicates: int = 2, seed: int = 1) -> pl.Data
             row = {"configuration": name, **fact, "replicate": r, "status": "failed" if failed else "answered"}
             row |= {"probability": None if failed else _forecast(p[m, r], agents, rounds)}
             row |= {"reason": "refused" if failed else None, "cost_usd": charged, "paid_usd": charged - shared}
-            row |= {"input_tokens": 1000 * calls, "output_tokens": 200 * calls, "model_calls": calls, "tool_calls": 0}
+            row |= {"input_tokens": 1000 * calls, "output_tokens": 200 * calls, "total_tokens": 1200 * calls}
+            row |= {"model_calls": calls, "tool_calls": 0}
             row |= {"seconds": 8.0 * rounds, "simulated": True, "call_graph": f"{agents} × {rounds}"}
             rows.append(row)
         before = (agents, rounds)

@@ -166,7 +166,7 @@ OTHER = {
     "plan s --power 2": ["power"],
     "plan s --alpha -1": ["alpha"],
     "plan s --budget inf": ["budget"],
-    "compare s s": ["one study; give two"],
+    "compare s s": ["one study in one arm; give two"],
     "run good.toml --on ray:4": ["--on 'ray:4'", "dask:N", "dask://host:port"],
     "run good.toml --on dask:0": ["--on 'dask:0'", "1 to 1000"],
     "run good.toml --on work-pool:mine": ["--on work-pool:mine", "set PREFECT_API_URL"],

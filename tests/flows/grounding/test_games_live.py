@@ -128,7 +128,9 @@ def test_a_quote_is_shown_and_nothing_is_asked_before_a_yes(tmp_path, server, ca
     found = quoted_games(loaded, tmp_path / "l.duckdb")
     assert (found.open, found.markets, found.model) == (6, 2, "claude-haiku-4-5")
     assert found.calls.mean > 6 * 8
-    assert 12 <= found.waves <= 18  # words by turns in each of six rounds, and both submit at once: not one wave for each call
+    assert (
+        12 <= found.waves <= 18
+    )  # words by turns in each of six rounds, and both submit at once: not one wave for each call
     before = len(server.standin.seen)
     arguments = ["grounding", "run", str(tmp_path / "live-false.toml"), "--ledger", str(tmp_path / "l.duckdb")]
     assert status_of(lambda: app(arguments, standalone_mode=False)) == 1

@@ -80,7 +80,7 @@ def test_going_on_asks_for_nothing(reader):
 def test_a_reader_of_one_arm_sees_that_arm_alone(reader):
     with in_arm(reader, "arms", "bare") as held:
         assert set(held.forecast_frame("arms")["arm"]) == {"bare"}
-    with in_arm(reader, "arms") as held:
+    with in_arm(reader, "arms", "main") as held:
         assert set(held.query("SELECT arm FROM cells")["arm"]) == {"main"}
     assert reader.query("SELECT count(DISTINCT arm) FROM cells").item() == 4, "and it ends with it"
     with pytest.raises(CoordevalError, match=r"'bear'.*bare"), in_arm(reader, "arms", "bear"):
