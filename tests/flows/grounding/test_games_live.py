@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_where_it_was_and_pays_for_nothing_twice(tmp_path, 
     reader = read(tmp_path / "k.duckdb")
     draws = reader.query("SELECT count(*) FROM draws").item()
     sent = len(server.standin.seen) - before
-    assert draws <= sent <= draws + 6  # again goes what was under way when it was killed, of each open game one call or two
+    assert draws <= sent <= draws + 12  # again goes what was under way when it was killed, of each open game one call or two
     assert set(games_frame(reader, loaded.id)["status"]) == {"answered"}
 
 
@@ -128,9 +128,7 @@ def test_a_quote_is_shown_and_nothing_is_asked_before_a_yes(tmp_path, server, ca
     found = quoted_games(loaded, tmp_path / "l.duckdb")
     assert (found.open, found.markets, found.model) == (6, 2, "claude-haiku-4-5")
     assert found.calls.mean > 6 * 8
-    assert (
-        12 <= found.waves <= 18
-    )  # words by turns in each of six rounds, and both submit at once: not one wave for each call
+    assert 12 <= found.waves <= 18  # words go by turns, and both submit at once: fewer than one for each call
     before = len(server.standin.seen)
     arguments = ["grounding", "run", str(tmp_path / "live-false.toml"), "--ledger", str(tmp_path / "l.duckdb")]
     assert status_of(lambda: app(arguments, standalone_mode=False)) == 1
