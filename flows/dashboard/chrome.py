@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from coordeval.analysis.base.numerals import counted
 from coordeval.analysis.words.headline import POLICIES
 from coordeval.analysis.words.standing import HINDSIGHT
 from coordeval.flows.dashboard import parts
@@ -109,7 +110,7 @@ def labels(page: Page, view: View, facts: Facts) -> list[Component]:
     elif pending:
         words.append(f"Not finished: {pending:,} of {row['cells']:,} forecasts are still to be made.")
     if row["failed"]:
-        words.append(f"{row['failed']:,} forecasts failed ({POLICIES[view.policy]}).")
+        words.append(f"{counted(row['failed'], 'forecast')} failed ({POLICIES[view.policy]}).")
     if words:
         found.append(parts.note(" ".join(words), kind="warning"))
     return found
