@@ -84,8 +84,10 @@ def server(tmp_path_factory):
         process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | own, start_new_session=True)
         try:
             until(lambda: healthy(api), process)
+            from prefect.events.worker import EventsWorker
             from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+            EventsWorker._instances.clear()  # one of an earlier test goes on trying the server that was there then
             with temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: home}):
                 yield Server(api, process)
         finally:
