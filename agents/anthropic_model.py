@@ -14,7 +14,7 @@ from coordeval.agents.addresses import alike
 from coordeval.agents.anthropic_batches import MessageBatches
 from coordeval.agents.bodies import BODY_LIMIT, BULK_LIMIT, Bounded
 from coordeval.agents.capabilities import RANDOMNESS, least_cached, randomness_version
-from coordeval.agents.connections import Spread
+from coordeval.agents.connections import client as connected
 from coordeval.agents.endpoint import EndpointModel
 from coordeval.agents.messages import Request, canonical, count
 from coordeval.agents.prices import PriceBook, utc_today
@@ -31,10 +31,6 @@ _CACHED = b',"cache_control":{"type":"ephemeral"}}'
 
 class BoundedClient(Bounded, anthropic.DefaultAsyncHttpxClient):
     """The SDK's own HTTP client, but that no body is read beyond `limit` bytes (Oversized) and no redirect is followed."""
-
-
-class SpreadClient(Spread, BoundedClient):
-    """For hundreds of calls at once."""
 
 
 class AnthropicModel(EndpointModel):
@@ -74,7 +70,7 @@ class AnthropicModel(EndpointModel):
         client = anthropic.AsyncAnthropic(
             api_key=key,
             base_url=base_url or os.environ.get(ADDRESS) or DEFAULT_BASE_URL,
-            http_client=http_client or SpreadClient(body_limit),
+            http_client=http_client or connected(body_limit, BoundedClient),
             max_retries=0,
             timeout=httpx2.Timeout(deadline, connect=min(deadline, 10.0)),
             open_telemetry=False,
@@ -114,7 +110,7 @@ class AnthropicModel(EndpointModel):
     ) -> httpx2.Response:
         """One call of /v1/messages/batches. Results are read to a limit of their own."""
         if self._bulk is None:
-            client = BoundedClient(BULK_LIMIT) if self._own_client else None
+            client = connected(BULK_LIMIT, BoundedClient) if self._own_client else None
             self._bulk = self._client.with_options(http_client=client) if client else self._client
         options: Any = {"headers": self._headers(sampling)}
         url = f"/v1/messages/batches{path}"

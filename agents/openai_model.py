@@ -13,6 +13,7 @@ import orjson
 
 from coordeval.agents.bodies import BODY_LIMIT, Bounded
 from coordeval.agents.chat_form import FORM, Cap, answered, asked
+from coordeval.agents.connections import client as connected
 from coordeval.agents.endpoint import EndpointModel
 from coordeval.agents.messages import Request
 from coordeval.agents.prices import PriceBook, utc_today
@@ -61,7 +62,7 @@ class OpenAIModel(EndpointModel):
         client = openai.AsyncOpenAI(
             api_key=key or "none",
             base_url=base_url or DEFAULT_BASE_URL,
-            http_client=http_client or BoundedClient(body_limit),
+            http_client=http_client or connected(body_limit, BoundedClient),
             max_retries=0,
             timeout=httpx2.Timeout(deadline, connect=min(deadline, 10.0)),
         )
