@@ -19,7 +19,7 @@ from coordeval.agents.endpoint import EndpointModel
 from coordeval.agents.messages import Request, canonical, count
 from coordeval.agents.prices import PriceBook, utc_today
 from coordeval.market_data.errors import CoordevalError
-from coordeval.market_data.secrets import remember, take
+from coordeval.market_data.secrets import excerpt, remember, take
 
 KEY, ADDRESS = "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"
 DEFAULT_BASE_URL = "https://api.anthropic.com"
@@ -162,7 +162,7 @@ class AnthropicModel(EndpointModel):
             self._fail("unreachable", f"tokens could not be counted: {error.__cause__ or error}")
         found = count(counted.json().get("input_tokens"))
         if found is None:
-            raise CoordevalError(f"{self._url} counts no tokens: it answered {counted.text[:80]!r}")
+            raise CoordevalError(f"{self._url} counts no tokens: it answered {excerpt(counted.text, 80)!r}")
         return found
 
     async def told(self) -> Mapping[str, Any]:

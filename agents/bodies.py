@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx2
 
+from coordeval.market_data.secrets import excerpt
+
 BODY_LIMIT = 64_000_000
 """Bytes. The longest reply there is, a million tokens of output in JSON, has about ten million."""
 
@@ -34,7 +36,7 @@ async def whole(pieces: AsyncIterator[bytes], coding: str, limit: int) -> bytes:
     piece by piece, up to the same limit."""
     coding = coding.strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip"):
-        raise Oversized(f"a body packed with {coding!r:.40}, which was not asked for")
+        raise Oversized(f"a body packed with {excerpt(repr(coding), 40)}, which was not asked for")
     unpacker = zlib.decompressobj(wbits=31) if coding.endswith("gzip") else None
     content = bytearray()
     async for piece in pieces:

@@ -23,7 +23,7 @@ from coordeval.agents.replies import NoMessage, read_reply
 from coordeval.agents.retry_after import retry_after
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.http import STAND_IN
-from coordeval.market_data.secrets import redacted
+from coordeval.market_data.secrets import excerpt, redacted
 
 _EXCERPT = 400
 """Characters of what a server says that are shown and stored."""
@@ -161,7 +161,8 @@ class EndpointModel:
         headers: Mapping[str, str] | None = None,
     ) -> NoReturn:
         rule = ending(sign, status=status, kind=kind, text=text or what)
-        reason = redacted(f"{self._model_id} at {self._url}: {what:.{_EXCERPT}}".encode("utf-8", "replace").decode())
+        said = excerpt(what, _EXCERPT)
+        reason = redacted(f"{self._model_id} at {self._url}: {said}".encode("utf-8", "replace").decode())
         charged = sign in ("lost", "timeout", "oversized")
         match rule.end:
             case End.STOP:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from coordeval.agents.messages import Block, Reply, Usage, count
-from coordeval.market_data.secrets import redacted
+from coordeval.market_data.secrets import excerpt, redacted
 
 RAW_LIMIT = 200_000
 """Characters that are kept of a body that cannot be used."""
@@ -65,7 +65,7 @@ def read_reply(
     if not fault:
         content, fault = _storable(stated["content"])
     if fault:
-        content = [{"type": "unreadable", "text": redacted(body[:RAW_LIMIT].decode("utf-8", "replace"))}]
+        content = [{"type": "unreadable", "text": excerpt(body.decode("utf-8", "replace"), RAW_LIMIT)}]
     stop = stated.get("stop_reason")
     return Reply(
         content=content,
@@ -156,7 +156,7 @@ def _fault(message: Mapping[str, Any]) -> str:
     """The part of a message without which nobody can go on."""
     for name in ("model", "stop_reason"):
         if not isinstance(message.get(name), str):
-            return f"a message whose {name} is {message.get(name)!r:.80}"
+            return f"a message whose {name} is {excerpt(repr(message.get(name)), 80)}"
     content = message.get("content")
     if not isinstance(content, list) or not all(isinstance(block, dict) and _whole(block) for block in content):
         return "a message without whole content blocks"

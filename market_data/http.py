@@ -27,6 +27,7 @@ from aiolimiter import AsyncLimiter
 
 from coordeval.market_data.bodies import PACKED, TooManyBytes, Unreadable, json_value, whole
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import excerpt as start_of
 
 T = TypeVar("T")
 Params = Iterable[tuple[str, str]]
@@ -222,7 +223,7 @@ class HttpClient:
     def _refuse(self, service: Service, url: httpx.URL, response: httpx.Response) -> httpx.Response:
         status, body = response.status_code, excerpt(response.content)
         if status not in TRY_LATER and status < 500:
-            to = f" and redirects to {response.headers.get('location', 'nowhere'):.200}, which is not followed"
+            to = f" and redirects to {start_of(response.headers.get('location', 'nowhere'), 200)}, which is not followed"
             raise FetchError(
                 f"{service.name}: {url} answered {status}{to if response.has_redirect_location else ''}: {body}; this "
                 "request is refused however often it is sent, so check its parameters and the base URL",
@@ -303,7 +304,8 @@ def retry_after(value: str | None) -> float | None:
 
 def excerpt(body: bytes) -> str:
     """The start of a body, on one line, with nothing in it that a terminal could take for a command."""
-    text = "".join(c if c.isprintable() else " " for c in body[:_EXCERPT].decode("utf-8", "replace"))
+    said = start_of(body[: 10 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
+    text = "".join(c if c.isprintable() else " " for c in said)
     return text + ("…" if len(body) > _EXCERPT else "")
 
 

@@ -4,17 +4,24 @@ A key leaves the environment when it is first asked for, so code that is loaded 
 find it there. It stays readable for code that looks for it in this process: a plugin is code that you run.
 """
 
+import base64
+import html
 import json
 import os
 import re
-from urllib.parse import quote
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus, unquote
 
-_NAMED = re.compile(r"(API_?KEY|_KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-_SHORTEST = 12
-"""Characters. What is shorter stands in ordinary text too."""
+_NAMED = re.compile(r"(API_?KEY|_KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|AUTH_STRING)$", re.IGNORECASE)
+_ADDRESS = re.compile(r"PROXY|URL|URI|DSN|CONNECTION|ENDPOINT", re.IGNORECASE)
+_IN_ADDRESS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+_HEADERS = re.compile(r"HEADERS$", re.IGNORECASE)
+_IN_HEADER = re.compile(r"(?:auth|key|token|secret|cookie)[\w-]*\s*[:=]\s*(?:\w+(?: |%20))?([^\s,;]+)", re.IGNORECASE)
+_SHORTEST, _LONG_WORD = 12, 20
+"""Characters. What is shorter stands in ordinary text too; so may a word in small letters, up to the second."""
 
 _known: dict[str, str] = {}
-"""Secret, as it is and as it is written in messages, JSON and addresses -> the name that stands in its place."""
+"""Secret, in each way that it may be written -> the name that stands in its place; a longer one before a part of it."""
 _taken: dict[str, str] = {}
 """Environment variable -> its value, of those that were taken out."""
 
@@ -34,16 +41,41 @@ def taken() -> dict[str, str]:
 
 def remember(value: str, name: str) -> None:
     """From now on `redacted` replaces this value. What looks like an ordinary word is not taken for a secret."""
-    if len(value) >= _SHORTEST and not value.isalpha():
-        for written in (value, repr(value)[1:-1], json.dumps(value)[1:-1], quote(value, safe="")):
-            _known[written] = name
+    word = value.isalpha() and value[1:].islower() and len(value) <= _LONG_WORD
+    if len(value) < _SHORTEST or word or value in _known:
+        return
+    _known.update(dict.fromkeys(_written(value), name))
+    longest = sorted(_known, key=len, reverse=True)
+    for written in longest:
+        _known[written] = _known.pop(written)
+
+
+def _written(value: str) -> Iterator[str]:
+    """The ways in which `value` may come back: as it is, in messages, JSON, pages and addresses, and inside of base64."""
+    yield from (value, repr(value)[1:-1], html.escape(value), quote(value), quote(value, safe=""), quote_plus(value))
+    in_json = json.dumps(value)[1:-1]
+    yield from (in_json, json.dumps(in_json)[1:-1])
+    for before in range(
+        3
+    ):  # base64 writes three bytes as four signs: these depend on the value alone, whatever is around it
+        data = bytes(before) + value.encode(errors="replace")
+        own = slice(-(-8 * before // 6), 8 * len(data) // 6)
+        yield base64.b64encode(data).decode()[own]
+        yield base64.urlsafe_b64encode(data).decode()[own]
 
 
 def remember_environment() -> None:
-    """Remembers every environment variable whose name says that it is a key, a token, a secret or a password."""
+    """Remembers what environment variables hold whose names say that it is a key, a token, a secret or a password.
+
+    And passwords in addresses (of a proxy, say), and what headers hold that authorise.
+    """
     for name, value in os.environ.items():
         if _NAMED.search(name):
             remember(value.strip(), name)
+        for password in _IN_ADDRESS.findall(value) if _ADDRESS.search(name) else ():
+            remember(unquote(password), name)
+        for header in _IN_HEADER.findall(value) if _HEADERS.search(name) else ():
+            remember(unquote(header), name)
 
 
 def forget() -> None:
@@ -58,3 +90,8 @@ def redacted(text: str) -> str:
         if value in text:
             text = text.replace(value, f"[{name}]")
     return text
+
+
+def excerpt(text: str, most: int) -> str:
+    """The first `most` characters of `redacted`, in this order: of a key that is cut nobody knows that it was one."""
+    return redacted(text)[:most]

@@ -13,6 +13,7 @@ import typer
 
 from coordeval.flows.terminal import Terminal
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import redacted
 from coordeval.market_data.text import one_line
 
 DEBUG = "COORDEVAL_DEBUG"
@@ -92,7 +93,7 @@ def _kept(error: BaseException) -> str:
     import tempfile
     import traceback
 
-    whole = "".join(traceback.format_exception(error))
+    whole = redacted("".join(traceback.format_exception(error)))
     if os.environ.get(DEBUG):
         errors.print(whole, soft_wrap=True)
         return "its traceback stands above"

@@ -45,6 +45,7 @@ from coordeval.flows.cli.verify import backup, recover, verify
 from coordeval.flows.cli.wake import wake
 from coordeval.flows.terminal import Terminal, plain_streams, print_json, print_result, silence
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import remember_environment
 from coordeval.market_data.text import one_line
 
 ABOUT = "Measures what coordinating LLM agents does to a forecast, and whether it is worth its cost."
@@ -110,6 +111,7 @@ def _common(
     debug: Annotated[bool, typer.Option("--debug", envvar=DEBUG, help="Print the traceback of a fault.")] = False,
 ) -> None:
     os.environ[DEBUG] = "1" if debug else ""
+    remember_environment()
 
 
 @app.command()

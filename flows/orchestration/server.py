@@ -15,6 +15,7 @@ from rich.console import Console
 
 from coordeval.flows.run.stopping import Stop
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import excerpt
 
 STARTUP_SECONDS = 120
 PREFECTS_APP, OWN_APP = "prefect.server.api.server:create_app", "coordeval.flows.orchestration.own_machine:create_app"
@@ -91,7 +92,7 @@ def _start_server(stop: Stop) -> None:
     except Exception as error:
         server.stop()
         log.seek(0)
-        last = log.read().decode(errors="replace").strip().rpartition("\n")[2][:300]
+        last = excerpt(log.read().decode(errors="replace").strip().rpartition("\n")[2], 300)
         said = f"{type(error).__name__}: {error}" + (f"; its last words: {last}" if last else "")
         raise PrefectNotReachable(
             f"Prefect's ephemeral server did not start ({said}); `--inline` runs without Prefect"
@@ -147,4 +148,4 @@ def _said(error: Exception) -> str:
     cause = error
     while (deeper := cause.__cause__ or cause.__context__) is not None and isinstance(deeper, Exception):
         cause = deeper
-    return f"{type(error).__name__}: {str(error) or cause}".splitlines()[0][:200]
+    return excerpt(f"{type(error).__name__}: {str(error) or cause}".splitlines()[0], 200)

@@ -22,6 +22,7 @@ from coordeval.ledger import Ledger, LedgerLocked, Reader, read
 from coordeval.ledger.errors import write_error
 from coordeval.ledger.place import true_path
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.secrets import excerpt
 
 FOLDER = ".claims"
 """Beside the ledger: a file per job and study that is locked while one of its days is being done."""
@@ -228,7 +229,7 @@ def _told(about: Sequence[str], study: str, kind: str, said: str, at: datetime) 
 def _reason(error: BaseException) -> str:
     if not isinstance(error, Exception):
         return f"stopped from outside ({type(error).__name__})"
-    return (str(error) if isinstance(error, CoordevalError) else f"{type(error).__name__}: {error}")[:2000]
+    return excerpt(str(error) if isinstance(error, CoordevalError) else f"{type(error).__name__}: {error}", 2000)
 
 
 def _rows(ledger: Path | Ledger, job: str, study: str) -> list[dict[str, Any]]:

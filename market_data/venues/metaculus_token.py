@@ -6,6 +6,7 @@ import httpx
 
 from coordeval.market_data.errors import CoordevalError
 from coordeval.market_data.http import HttpClient, Patience
+from coordeval.market_data.secrets import remember
 
 BASE_URL = "https://www.metaculus.com/api"
 TOKEN_VARIABLE = "METACULUS_TOKEN"
@@ -24,6 +25,7 @@ def metaculus_client(
     token = (os.environ.get(TOKEN_VARIABLE, "") if token is None else token).strip()
     if not token or not token.isascii() or not token.isprintable():
         raise CoordevalError(f"Metaculus answers nobody without a token, and {TOKEN_VARIABLE} holds none; {HINT}")
+    remember(token, TOKEN_VARIABLE)  # a server may repeat it
     sender = _Authorized(token, httpx.URL(base_url or BASE_URL).host, transport or httpx.AsyncHTTPTransport(retries=0))
     return HttpClient(patience=patience, contact=contact, transport=sender)
 

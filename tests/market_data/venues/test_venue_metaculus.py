@@ -104,6 +104,19 @@ async def test_a_refused_token_is_named_and_not_shown():
     assert "secret-of-mine" not in str(error.value) + str(error.value.__cause__)
 
 
+@pytest.mark.parametrize("before", [0, 185, 195])  # the last two: what is kept of a body ends within the token
+async def test_a_token_that_the_server_repeats_is_not_shown(before):
+    def echo(request):
+        return httpx.Response(400, text="-" * before + request.headers["authorization"])
+
+    client = metaculus_client("0123456789abcdef-mine", base_url="http://here", transport=httpx.MockTransport(echo))
+    _, venue = standin("metaculus")
+    venue._client = client
+    with pytest.raises(CoordevalError, match="400") as error:
+        await listed(client, venue)
+    assert "012345" not in str(error.value)
+
+
 async def test_the_token_goes_to_one_host_only():
     seen = {}
 
