@@ -36,6 +36,14 @@ _TAKEN = re.compile(
     r"Could not set lock|Conflicting lock|used by another process|different configuration|[Uu]nique file handle"
 )
 
+ONCE: Mapping[str, str | int] = MappingProxyType({"max_vacuum_tasks": 0})
+"""Settings with which a million rows are written once: at its end DuckDB would write all of them again, into row groups of
+full size, which takes as long as the first time and twice the room."""
+
+
+NO_BAR = "SET enable_progress_bar = false"
+"""DuckDB writes how far it is to standard output, into whatever is printed there, once a query takes two seconds."""
+
 
 @contextlib.contextmanager
 def connected(
@@ -115,6 +123,7 @@ class _Held:
             con.execute(f"USE {self.name}")
             con.execute("SET TimeZone = 'UTC'")
             con.execute("SET python_enable_replacements = false")  # a table's name never means a Python variable
+            con.execute(NO_BAR)
             for name, value in settings.items():
                 con.execute(f"SET {name} = '{value}'")
             yield con

@@ -17,7 +17,7 @@ import polars as pl
 from coordeval.ledger import schema
 from coordeval.ledger.backup import made_beside
 from coordeval.ledger.damage import refuse_stranger
-from coordeval.ledger.database import connected, transaction
+from coordeval.ledger.database import NO_BAR, connected, transaction
 from coordeval.ledger.errors import LedgerDamaged, LedgerError, NotALedger
 from coordeval.ledger.lock import WriterLock
 from coordeval.ledger.place import check_file, true_path
@@ -173,6 +173,7 @@ def _readable(copy: Path, name: str, first: int, last: int) -> Iterator[pl.DataF
     try:
         with duckdb.connect(copy, read_only=True) as con:
             con.execute("SET TimeZone = 'UTC'")
+            con.execute(NO_BAR)
             yield con.sql(f'SELECT * FROM "{name}" WHERE rowid BETWEEN {first} AND {last}').pl()
             return
     except duckdb.Error as error:

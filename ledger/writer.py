@@ -19,7 +19,7 @@ from coordeval.agents.batching import OpenBatch
 from coordeval.ledger import blank, schema
 from coordeval.ledger.batches import open_batches
 from coordeval.ledger.books import Books, books, made_up, spent_by_cell
-from coordeval.ledger.database import BULK, PATIENCE, connected, transaction
+from coordeval.ledger.database import BULK, ONCE, PATIENCE, connected, transaction
 from coordeval.ledger.errors import LedgerBusy, LedgerError, RowError, write_error
 from coordeval.ledger.journal import Entry, Journal
 from coordeval.ledger.lock import WriterLock
@@ -198,7 +198,7 @@ class Ledger:
         """
         self._check_open()
         self.flush()
-        with self._commits, self._writing("nothing of this write was stored"), connected(self.path) as con:
+        with self._commits, self._writing("nothing of this write was stored"), connected(self.path, settings=ONCE) as con:
             quoted = str(database).replace("'", "''")
             con.execute(f"ATTACH '{quoted}' AS said (READ_ONLY)")
             with transaction(con):

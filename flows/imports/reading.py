@@ -153,14 +153,17 @@ def _scales(
     for field in ("probability", "market_price"):
         if field not in of.of and not (field == "probability" and of.wide):
             continue
-        signs, values, under, top, first = con.execute(
+        signs, values, under, top = con.execute(
             f"SELECT count(*) FILTER ({field}_sign), count({field}), count(*) FILTER ({field} > 0 AND {field} < 1), "
-            f"max({field}), arg_min({place(files)} || ' says ' || {says(field)}, n) "
-            f"FILTER (NOT {field}_sign AND {field} IS NOT NULL) FROM typed"
+            f"max({field}) FROM typed"
         ).fetchall()[0]
         if not values:
             continue
         if signs and signs < values:
+            [(first,)] = con.execute(
+                f"SELECT {place(files)} || ' says ' || {says(field)} FROM typed "
+                f"WHERE NOT {field}_sign AND {field} IS NOT NULL ORDER BY n LIMIT 1"
+            ).fetchall()
             raise ImportRefused(
                 f"{field}: {signs:,} of {values:,} values have a percent sign and the others have none ({first}); "
                 "write them all alike"
@@ -191,31 +194,32 @@ def _scales(
 
 
 def _keep(con: duckdb.DuckDBPyConnection, wanted: Wanted) -> None:
-    """Makes the table `kept`: the rows that become forecasts, with the ids that they get."""
+    """Makes `kept`: the rows that become forecasts, with the ids that they get; a table only where ids take long to make."""
     ids = text(f"{wanted.ids_of}:")
     market = f"{ids} || question_id || CASE WHEN market_day <> '' THEN '@' || market_day ELSE '' END"
-    fine = "said WHERE n NOT IN (SELECT n FROM bad)"
+    [(broken,)] = con.execute("SELECT count(*) FROM bad").fetchall()
+    only = "WHERE n NOT IN (SELECT n FROM bad)" if broken else ""
+    fine = f"said {only}"
     [(labels, numbers)] = con.execute(
         f"SELECT count(replicate), count(*) = count(TRY_CAST(replicate AS UINTEGER)) FROM {fine}"
     ).fetchall()
-    ranked = ""
+    ranked, kind = "", "VIEW"
     if wanted.duplicates == "replicates":
         order = "PARTITION BY question_id, market_day, forecaster ORDER BY date NULLS FIRST, n"
-        number = f"row_number() OVER ({order}) - 1"
+        number, kind = f"row_number() OVER ({order}) - 1", "TABLE"
     elif not labels:
         number = "0"
     elif numbers:
         number = "CAST(replicate AS UINTEGER)"
     else:  # other labels than whole numbers are numbered in their order
-        number = "ranked.ordinal"
+        number, kind = "ranked.ordinal", "TABLE"
         ranked = (
             "JOIN (SELECT replicate_label, row_number() OVER (ORDER BY replicate_label) - 1 AS ordinal "
             f"FROM (SELECT DISTINCT replicate_label FROM {fine})) ranked USING (replicate_label) "
         )
     con.execute(
-        f"CREATE TABLE kept AS SELECT {_KEPT}, {market} AS market_id, "
-        f"CAST({number} AS INTEGER) AS number FROM said {ranked}"
-        "WHERE n NOT IN (SELECT n FROM bad)"
+        f"CREATE {kind} kept AS SELECT {_KEPT}, {market} AS market_id, "
+        f"CAST({number} AS INTEGER) AS number FROM said {ranked}{only}"
     )
 
 

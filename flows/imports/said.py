@@ -9,7 +9,7 @@ from typing import Final
 import duckdb
 
 from coordeval.flows.imports.columns import Columns
-from coordeval.flows.imports.staging import Staged, name, text
+from coordeval.flows.imports.staging import Staged, name, text, unreadable
 from coordeval.flows.imports.wanted import Wanted
 
 NUMBERS: Final = ("probability", "market_price", "cost_usd", "input_tokens", "output_tokens", "total_tokens", "seconds")
@@ -39,6 +39,7 @@ _NUMERIC: Final = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "BIGNUM")
 _DATE: Final = r"\d{4}-\d\d-\d\d"
 _CLOCK: Final = r"[ T]\d\d:\d\d(:\d\d([.]\d+)?)?"
 _ZONE: Final = r"\s*(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)"
+_COUNTER: Final = "\x1frow"
 _ALWAYS: Final = ("question_id", "forecaster", "probability", "outcome")
 """Fields that every table of rows has, whatever is in the files."""
 
@@ -69,13 +70,18 @@ def table(found: Columns) -> str:
 
 
 def say(con: duckdb.DuckDBPyConnection, staged: Staged, file: int, found: Columns, wanted: Wanted) -> None:
-    """Adds the rows of a staged table to `typed`, and drops it."""
-    for column in found.wide:
-        if column in staged.columns:
-            _add(con, staged, file, {**found.of, "probability": column}, wanted, _there(found), forecaster=column)
-    if not found.wide:
-        _add(con, staged, file, found.of, wanted, _there(found), forecaster=None)
-    con.execute(f"DROP TABLE {staged.table}")
+    """Adds the rows of a staged table to `typed`, and drops it. Raises ImportRefused where a part of a view is damaged."""
+    try:
+        for column in found.wide:
+            if column in staged.columns:
+                _add(con, staged, file, {**found.of, "probability": column}, wanted, _there(found), forecaster=column)
+        if not found.wide:
+            _add(con, staged, file, found.of, wanted, _there(found), forecaster=None)
+    except duckdb.Error as error:
+        if staged.is_view:
+            raise unreadable(staged.name, staged.kind, error) from error
+        raise
+    con.execute(f"DROP {'VIEW' if staged.is_view else 'TABLE'} {staged.table}")
 
 
 def _add(
@@ -89,10 +95,13 @@ def _add(
     forecaster: str | None,
 ) -> None:
     where = "" if forecaster is None else f"WHERE {_given(_raw(staged, of, 'probability'))} IS NOT NULL"
+    source, counter = staged.table, "rowid"
+    if counter in map(str.lower, staged.columns):  # then that is a column like any other, and numbers no rows
+        source, counter = f"(SELECT *, row_number() OVER () - 1 AS {name(_COUNTER)} FROM {source})", name(_COUNTER)
     columns = [
-        "(SELECT coalesce(max(n), 0) FROM typed) + rowid + 1 AS n",
+        f"(SELECT coalesce(max(n), 0) FROM typed) + {counter} + 1 AS n",
         f"{file} AS file",
-        f"rowid + {staged.first} AS row",
+        f"{counter} + {staged.first} AS row",
         f"{'NULL' if forecaster is None else text(forecaster)} AS in_column",
     ]
     given: list[str] = []
@@ -105,7 +114,7 @@ def _add(
         given += _time(staged, of, field, wanted)
     given += _outcome(staged, of)
     columns += [column for column in given if column.rpartition(" AS ")[2] in there]
-    con.execute(f"INSERT INTO typed BY NAME SELECT {', '.join(columns)} FROM {staged.table} {where}")
+    con.execute(f"INSERT INTO typed BY NAME SELECT {', '.join(columns)} FROM {source} {where}")
 
 
 def place(files: Sequence[Staged]) -> str:

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,17 @@ from coordeval.analysis.base.numerals import counted
 from coordeval.flows.imports.wanted import ImportRefused
 
 MEMORY: Final = "1GB"
+_SETTINGS: Final = (
+    f"memory_limit = '{MEMORY}'",
+    "TimeZone = 'UTC'",
+    "python_enable_replacements = false",
+    "enable_progress_bar = false",
+    "disabled_optimizers = 'in_clause'",
+    "max_vacuum_tasks = 0",
+)
+"""No bar of how far it is, which DuckDB would write to standard output. A list in `IN` is looked up value by value: the join
+that it else makes of each copies every row once more. And what is written stays as it was written: it is gone in a minute,
+and to write it a second time, closer, takes as long as the first."""
 _INDEX: Final = re.compile(r"__index_level_\d+__")
 """What an index of pandas that has no name is called in Arrow."""
 _FIELDS: Final = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
@@ -48,6 +59,8 @@ class Staged:
     """Column -> DuckDB's type; of a text format all are VARCHAR."""
     first: int
     """What the first row is called: 2 below a header, else 1."""
+    is_view: bool = False
+    """It is read where it stands, row by row as it is asked for; its column `rowid` counts from 0 as a table's does."""
 
 
 @contextlib.contextmanager
@@ -57,7 +70,7 @@ def scratch() -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         tempfile.TemporaryDirectory(prefix="coordeval-import-") as folder,
         duckdb.connect(Path(folder) / "said.duckdb") as con,
     ):
-        for setting in (f"memory_limit = '{MEMORY}'", "TimeZone = 'UTC'", "python_enable_replacements = false"):
+        for setting in _SETTINGS:
             con.execute(f"SET {setting}")
         con.execute(f"SET temp_directory = {text(folder)}")
         yield con, Path(folder) / "said.duckdb"
@@ -104,7 +117,7 @@ def stage(con: duckdb.DuckDBPyConnection, file: Path, place: int, *, encoding: s
     if head.startswith(_LFS):
         raise ImportRefused(f"{file} is a Git LFS pointer, not the file it stands for; run `git lfs pull` in its folder")
     if head.startswith(b"PAR1"):
-        return _read(con, file, place, "Parquet", digest, f"read_parquet({_only(con, file, place)})", first=1)
+        return _parquet(con, file, place, digest)
     if head.startswith(b"PK\x03\x04"):
         raise ImportRefused(
             f"{file} is a zip archive: save a spreadsheet as CSV, unpack what is packed, and give a log of inspect_ai "
@@ -223,12 +236,38 @@ def _read(
     try:
         con.execute(f"CREATE TABLE {table} AS SELECT * FROM {source}")
     except duckdb.Error as error:
-        raise ImportRefused(f"{file} cannot be read as {kind}: {_one_sentence(error)}") from error
+        raise unreadable(file, kind, error) from error
+    return _described(con, file, place, kind, digest, first=first)
+
+
+def _described(con: duckdb.DuckDBPyConnection, file: Path, place: int, kind: str, digest: str, *, first: int) -> Staged:
+    table = f"file_{place}"
     [(rows,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
     if not rows:
         raise ImportRefused(f"{file} holds no row: there is no forecast in it")
     columns = {column: kind for column, kind, *_ in con.execute(f"DESCRIBE {table}").fetchall()}
     return Staged(table=table, name=str(file), kind=kind, sha256=digest, columns=columns, first=first)
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, file: Path, place: int, digest: str) -> Staged:
+    """As a view, unless one of its columns is called as what counts its rows: values that repeat are then looked at once."""
+    source = _only(con, file, place)
+    counted_by = {"rowid", "file_row_number"}
+    try:
+        names = {column.lower() for column, *_ in con.execute(f"DESCRIBE FROM read_parquet({source})").fetchall()}
+        if names & counted_by:
+            return _read(con, file, place, "Parquet", digest, f"read_parquet({source})", first=1)
+        rows = f"read_parquet({source}, file_row_number = true)"
+        columns = "* EXCLUDE (file_row_number), file_row_number AS rowid"
+        con.execute(f"CREATE TEMP VIEW file_{place} AS SELECT {columns} FROM {rows}")
+    except duckdb.Error as error:
+        raise unreadable(file, "Parquet", error) from error
+    staged = _described(con, file, place, "Parquet", digest, first=1)
+    return replace(staged, columns={name: kind for name, kind in staged.columns.items() if name != "rowid"}, is_view=True)
+
+
+def unreadable(file: str | Path, kind: str, error: Exception) -> ImportRefused:
+    return ImportRefused(f"{file} cannot be read as {kind}: {_one_sentence(error)}")
 
 
 def _csv(con: duckdb.DuckDBPyConnection, file: Path, place: int, digest: str, head: bytes, packed: bool) -> Staged:

@@ -96,3 +96,11 @@ def test_what_went_wrong_in_one_file_is_not_carried_into_the_next(tmp_path):
 def test_a_forked_process_opens_for_itself(tmp_path):
     done = subprocess.run([sys.executable, "-c", FORKED, tmp_path / "a.duckdb"], timeout=60, check=False)
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_no_bar_of_progress_goes_to_standard_output(tmp_path, read_only):
+    with connected(tmp_path / "a.duckdb"):
+        pass
+    with connected(tmp_path / "a.duckdb", read_only=read_only) as con:
+        assert setting(con, "enable_progress_bar") is False

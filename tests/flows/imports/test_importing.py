@@ -11,6 +11,7 @@ import pytest
 
 from coordeval.analysis import leaderboard
 from coordeval.flows.imports.reading import understood
+from coordeval.flows.imports.staging import scratch
 from coordeval.flows.imports.storing import import_forecasts
 from coordeval.flows.imports.wanted import ImportRefused, Wanted, mapped
 from coordeval.ledger import read
@@ -372,6 +373,28 @@ def test_a_file_that_the_scratch_folder_has_no_room_for_is_refused_before_it_is_
     assert not (place / "large.duckdb").exists()
 
 
+@pytest.mark.parametrize("more", [{}, {"rowid": [7, 7, 7]}, {"File_Row_Number": [7, 7, 7]}], ids=["bare", "rowid", "number"])
+def test_rows_of_parquet_are_counted_whatever_its_columns_are_called(place: Path, more: dict):
+    columns = {"question_id": ["q1", "q2", "q3"], "p": [0.1, 0.2, 3.0], "outcome": [1, 0, 1], **more}
+    pl.DataFrame(columns).write_parquet(place / "counted.parquet", row_group_size=1)
+    with understood([place / "counted.parquet"], Wanted(name="mine")) as (what, _, _):
+        assert [one.first for one in what.refused] == [(f"{place / 'counted.parquet'} row 3: 3.0",)]
+        assert set(what.unused) == set(more)
+    pl.DataFrame(columns).write_csv(place / "counted.csv")
+    with understood([place / "counted.csv"], Wanted(name="mine")) as (what, _, _):
+        assert [one.first for one in what.refused] == [(f"{place / 'counted.csv'} row 4: 3.0",)]
+
+
+def test_a_damaged_part_of_parquet_is_refused_by_its_file_and_nothing_is_stored(place: Path):
+    file = place / "damaged.parquet"
+    pl.DataFrame({"question_id": [f"question {i}" for i in range(5000)], "p": [0.5] * 5000}).write_parquet(file)
+    content = file.read_bytes()
+    file.write_bytes(content[:200] + bytes(len(content) // 2 - 200) + content[len(content) // 2 :])
+    with pytest.raises(ImportRefused, match=r"damaged.parquet cannot be read as Parquet"):
+        import_forecasts([file], Wanted(name="damaged"), place / "damaged.duckdb")
+    assert not (place / "damaged.duckdb").exists()
+
+
 def test_parquet_keeps_its_types(place: Path):
     pl.DataFrame({"question_id": ["q"], "p": [0.1 + 0.2], "date": [datetime(2026, 1, 1, tzinfo=UTC)]}).write_parquet(
         place / "f.parquet"
@@ -429,3 +452,8 @@ def test_a_field_that_is_mapped_twice_is_refused():
         mapped(["probability=a", "probability=b"])
     with pytest.raises(ImportRefused, match="FIELD=COLUMN"):
         mapped(["probability"])
+
+
+def test_no_bar_of_progress_goes_to_standard_output():
+    with scratch() as (con, _):
+        assert con.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
