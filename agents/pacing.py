@@ -10,6 +10,7 @@ from typing import Any
 from aiolimiter import AsyncLimiter
 
 from coordeval.agents.breaker import Breaker
+from coordeval.agents.chains import Chains
 from coordeval.agents.failures import ModelAccessError, PatienceExhausted, RequestRefused, Unavailable
 from coordeval.agents.messages import Model, ModelError, Reply, Request, Room, Slot
 from coordeval.agents.places import Places
@@ -37,8 +38,8 @@ class Hold:
 class Paced(Wrapped):
     """A model of which at most `concurrency` calls run, and at most `requests_per_minute` start in any minute.
 
-    Starts are spaced evenly, without an opening burst. It changes when a reply comes, never which, so the identity is the
-    wrapped model's.
+    Starts are spaced evenly, without an opening burst; of calls that wait for a place the one goes first that most others
+    have to follow (`Chains`). It changes when a reply comes, never which, so the identity is the wrapped model's.
 
     Waiting is the run's. When the server can take nobody (`Unavailable`), no call starts before the time that it names, or
     before a growing pause; after it one call tries, and each success lets one more run beside it. `holding` is a `Hold`
@@ -73,7 +74,7 @@ class Paced(Wrapped):
         self.requests_per_minute = requests_per_minute
         self._rate = None if requests_per_minute is None else AsyncLimiter(1, 60 / requests_per_minute)
         self._patience, self._tries = patience, tries
-        self._places = Places(concurrency)
+        self._places, self._chains = Places(concurrency), Chains()
         self._tokens = Tokens(tokens_per_minute)
         self._breaker = Breaker()
         self._hold: Hold | None = None
@@ -99,7 +100,8 @@ class Paced(Wrapped):
     async def complete(self, request: Request, slot: Slot) -> Reply:
         failed, answered = 0, self._answered
         while True:
-            await self._start(request)
+            await self._start(request, slot)
+            place = self._chains.place(slot)
             started = asyncio.get_running_loop().time()
             try:
                 reply = await self._model.complete(request, slot)
@@ -119,6 +121,7 @@ class Paced(Wrapped):
                 raise
             else:
                 self._success(started)
+                self._chains.ended(slot, place)
                 self._breaker.answered()
                 self._tokens.learn(reply.usage.output_tokens)
                 self._heed(reply.room)
@@ -176,12 +179,12 @@ class Paced(Wrapped):
             self._since = now
             self._hold = Hold("the server's rate limit is used up", clock, clock + timedelta(seconds=room.seconds))
 
-    async def _start(self, request: Request) -> None:
+    async def _start(self, request: Request, slot: Slot) -> None:
         while True:
             if self._over:
                 kind, message = self._over
                 raise kind(message)
-            await self._places.enter()
+            await self._places.enter(self._chains.urgency(slot))
             try:
                 async with self._rate or nullcontext():
                     pass

@@ -1,26 +1,28 @@
-"""Who may run: first come, first served, so many at once as are allowed now, and nobody while it is held or paused."""
+"""Who may run: so many at once as are allowed now, the most urgent first, and nobody while it is held or paused."""
 
 import asyncio
-from collections import deque
+from heapq import heappop, heappush
+from itertools import count
 
 
 class Places:
-    """`most` at once at the most; fewer while a server can take fewer."""
+    """`most` at once at the most; fewer while a server can take fewer. Of the equally urgent the first comes first."""
 
     def __init__(self, most: int) -> None:
         self._most = self._threshold = self._allowed = float(most)
         self._running = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._come = count()
         self._timer: asyncio.TimerHandle | None = None
         self.held = self.paused = False
         self.held_at = self.held_until = 0.0
 
-    async def enter(self) -> None:
+    async def enter(self, urgency: int = 0) -> None:
         if not self._waiting and self._free():
             self._running += 1
             return
         future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        heappush(self._waiting, (-urgency, next(self._come), future))
         try:
             await future
         except asyncio.CancelledError:
@@ -82,7 +84,7 @@ class Places:
 
     def _admit(self) -> None:
         while self._waiting and self._free():
-            future = self._waiting.popleft()
+            _, _, future = heappop(self._waiting)
             if not future.done():
                 self._running += 1
                 future.set_result(None)

@@ -21,6 +21,7 @@ NAMES = (
     "published",
     "pull",
     "resampling",
+    "schedule",
     "simulate",
     "simulate_serve",
     "talk",

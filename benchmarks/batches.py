@@ -58,4 +58,5 @@ def main() -> None:
                         f"{count} markets, {made.to_run} forecasts, {calls} calls: {len(running.standin.batches.made)} "
                         f"batches, the longest chain of calls is {chain}"
                     )
+                    assert len(running.standin.batches.made) == chain, "more batches than the longest chain has calls"
         print(f"  ${paid[True]:.2f} in batches, ${paid[False]:.2f} live: {paid[True] / paid[False]:.3f} times")

@@ -61,6 +61,7 @@ def main() -> None:
                 amount = found.shared
                 interval = f"${amount.mean:.2f} (${amount.low:.2f} to ${amount.high:.2f})"
                 print(f"{key:10}{how:34}{interval:>26}{f'${came:.2f}':>10}{amount.mean / came - 1:>+8.1%}", flush=True)
+                assert abs(amount.mean / came - 1) <= 0.15, "a quote is off by more than 15%"
     assert naive is not None
     print("\nthe embedded study at claude-opus-4-6 prices, USD:")
     for words, amount in (
@@ -70,6 +71,7 @@ def main() -> None:
         ("shared draws, in batches", naive.batch),
     ):
         print(f"  {words:40}{amount.mean:8.2f}{amount.mean / naive.naive.mean:8.3f}")
+    assert naive.batch.mean <= 0.35 * naive.naive.mean, "the study costs more than 0.35 of the naive run"
     print("  the last at most 0.350 of the first; the cache does nothing: no request reaches this model's 4,096 tokens")
     _mixed()
 

@@ -122,8 +122,9 @@ def command(*words: str, fine: threading.Event | None = None) -> None:
 
 
 @contextmanager
-def run(folder: Path, *, batch: bool, count: int = 2) -> Iterator[Ready]:
-    served = StandIn(Faults(seconds=0.01, spread=0.03, batch_seconds=0.1), sampled=False)
+def run(folder: Path, *, batch: bool, count: int = 2, slower: float = 1.0) -> Iterator[Ready]:
+    waits = Faults(seconds=0.01 * slower, spread=0.03 * slower, batch_seconds=0.1 * slower)
+    served = StandIn(waits, sampled=False)
     with Running(served) as running:
         file = folder / "kills.toml"
         file.write_text(STUDY.format(count=count, url=running.url, calls=CALLS_AT_ONCE, batch=str(batch).lower()))

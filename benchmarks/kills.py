@@ -27,10 +27,14 @@ from benchmarks.kill_serve import serve
 WAYS = ("SIGKILL", "SIGTERM", "power cut")
 CUT_BYTES = 4096
 """The most that a power cut takes from the end of a log, or of a file that is not yet in its place."""
+_LOST = ".journal is damaged"
+"""What a process says that finds less in a journal than was stored. It says so once."""
 LOGS = ("-wal", ".wal", ".partial")
+SLOWER = 20
+"""Times the latency that tests have: a process mostly waits for its replies then, and a kill mostly finds some under way."""
 TARGETS: Mapping[str, tuple[targets.Target, float]] = {
-    "run": (partial(targets.run, batch=False), 0.2),
-    "batches": (partial(targets.run, batch=True), 0.15),
+    "run": (partial(targets.run, batch=False, slower=SLOWER), 0.2),
+    "batches": (partial(targets.run, batch=True, slower=SLOWER), 0.15),
     "pull": (targets.pull, 0.15),
     "import": (targets.imports, 0.15),
     "migration": (targets.migration, 0.14),
@@ -49,6 +53,8 @@ class Result:
     """By way."""
     cuts: int = 0
     """Power cuts that found something to cut."""
+    told: int = 0
+    """Processes that ended because they found what a power cut took of a journal, and told it; the next one goes on."""
     ledgers: int = 0
     served: int = 0
     """Replies that the endpoint gave: what is paid for."""
@@ -106,8 +112,12 @@ def measure(
                         usual = (usual + time.monotonic() - at) / 2  # the first one took longest
                         break
                 except RuntimeError as error:
-                    result.wrong.append(f"{error}: {_said(ledger)}")
-                    return result
+                    if not (result.told < result.cuts and _LOST in _said(ledger)):
+                        result.wrong.append(f"{error}: {_said(ledger)}")
+                        return result
+                    result.told += 1
+                    Path(f"{ledger}.said").unlink()
+                    continue
                 result.kills[way] += 1
                 result.at_kills += ready.under_way
                 if way == "power cut" and cut_last_write(ledger.parent, rng):
@@ -173,7 +183,8 @@ def report(name: str, result: Result) -> str:
         else ""
     )
     return (
-        f"{name}: {result.kills.total()} kills ({ways}; {result.cuts} cut off a write) over {result.ledgers} ledgers: "
+        f"{name}: {result.kills.total()} kills ({ways}; {result.cuts} cut off a write, {result.told} told of it) over "
+        f"{result.ledgers} ledgers: "
         f"{'every table as where nobody killed' if not result.wrong else '; '.join(result.wrong[:5])}{money}: "
         f"{'sound' if result.sound else 'NOT SOUND'}"
     )
@@ -183,7 +194,9 @@ def _folder() -> AbstractContextManager[str]:
     return tempfile.TemporaryDirectory(prefix="kills-")
 
 
-def main(kills: int = 100, seed: int = 1, seconds: float = float("inf"), only: str | None = None) -> int:
+def main(
+    kills: int = 100, seed: int = 1, seconds: float = float("inf"), only: str | None = None, ways: tuple[str, ...] = WAYS
+) -> int:
     sound = True
     for name, (target, share) in TARGETS.items():
         if only not in (None, name):
@@ -191,7 +204,8 @@ def main(kills: int = 100, seed: int = 1, seconds: float = float("inf"), only: s
         own = 1.0 if only else share
         began = time.monotonic()
         with _folder() as folder:
-            result = measure(target, Path(folder), kills=max(1, round(kills * own)), seed=seed, seconds=seconds * own)
+            most = max(1, round(kills * own))
+            result = measure(target, Path(folder), kills=most, seed=seed, seconds=seconds * own, ways=ways)
         print(f"{report(name, result)} ({time.monotonic() - began:.0f} s, seed {seed})", flush=True)
         sound &= result.sound
     return int(not sound)
@@ -203,5 +217,6 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="kill for so long at most, over all targets")
     parser.add_argument("--only", choices=TARGETS, help="one target")
+    parser.add_argument("--way", choices=WAYS, action="append", help="one way; may be given again")
     asked = parser.parse_args()
-    raise SystemExit(main(asked.kills, asked.seed, asked.seconds, asked.only))
+    raise SystemExit(main(asked.kills, asked.seed, asked.seconds, asked.only, tuple(asked.way or WAYS)))

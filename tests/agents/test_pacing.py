@@ -275,3 +275,25 @@ async def test_an_address_where_nobody_ever_answered_is_not_waited_for_as_long_a
         await paced.complete(REQUEST, SLOT)
     with pytest.raises(PatienceExhausted, match=stops):
         await paced.complete(REQUEST, SLOT)
+
+
+async def test_of_calls_that_wait_the_one_goes_first_that_most_others_have_to_follow():
+    """Cells of "long" make three calls one after the other, those of "short" one, as is seen once one of each has ended."""
+    order: list[str] = []
+
+    class Named(Watched):
+        async def complete(self, request: Request, slot: Slot) -> Reply:
+            order.append(slot.forecast_id)
+            return await super().complete(request, slot)
+
+    paced = Paced(Named(), concurrency=1)
+
+    async def cell(name: str, calls: int) -> None:
+        for _ in range(calls):
+            await paced.complete(REQUEST, replace(SLOT, forecast_id=name, configuration=name.rstrip("12345")))
+
+    await cell("short1", 1)
+    await cell("long1", 3)
+    order.clear()
+    await asyncio.gather(cell("short2", 1), cell("short3", 1), cell("long2", 3), cell("short4", 1), cell("long3", 3))
+    assert order == ["short2", "long2", "long3", "long2", "long3", "short3", "short4", "long2", "long3"]
