@@ -144,20 +144,29 @@ def values(record: pl.DataFrame, signal: Signal) -> pl.DataFrame:
     period = pl.col("outcome_period" if signal.kind == "outcome" else "period")
     if signal.log:
         top = top.log1p()
-    return (
+    rows = (
         record.lazy()
         .select("configuration", period.alias("period"), top.alias("top"), below.alias("below"))
         .filter(pl.all_horizontal(pl.col("period", "top", "below").is_not_null()), pl.col("below") > 0)
-        .group_by("configuration", "period")
-        # rounded, because equal values are ordered at random; the last bits of a sum hang on the order of what is added
-        .agg(
-            value=(pl.col("top").sort().sum() / pl.col("below").sort().sum()).round_sig_figs(12),
-            below=pl.col("below").sort().sum().round_sig_figs(12),
-            forecasts=pl.len().cast(pl.Int64),
-        )
-        .sort("configuration", "period")
         .collect()
     )
+    tops, belows = (_sums(rows, column) for column in ("top", "below"))
+    # rounded, because equal values are ordered at random, and one bit is no difference
+    return tops.select(
+        "configuration", "period", value=(tops["sum"] / belows["sum"]).round_sig_figs(12),
+        below=belows["sum"].round_sig_figs(12), forecasts="forecasts",
+    )  # fmt: skip
+
+
+def _sums(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """configuration, period, sum of `column`, forecasts: the same bits whatever the order of the rows, which decides the
+    last bits of a sum, and whatever the threads, by which polars splits a group into parts that it adds.
+    """
+    rows = rows.sort("configuration", "period", column)
+    groups = rows.group_by("configuration", "period", maintain_order=True).agg(forecasts=pl.len().cast(pl.Int64))
+    begins = (groups["forecasts"].cum_sum() - groups["forecasts"]).to_numpy()
+    sums = np.add.reduceat(rows[column].to_numpy(), begins) if begins.size else np.empty(0)
+    return groups.with_columns(sum=pl.Series(sums, dtype=pl.Float64))
 
 
 def extremes(
