@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import plotly.graph_objects as go
 import pytest
 from hypothesis import settings
 
+from coordeval.analysis.figures.canvas import Canvas
 from coordeval.analysis.study import findings
 from coordeval.market_data import secrets
 
@@ -24,4 +26,16 @@ def few_resamples() -> Iterator[None]:
     """Reports draw 400 resamples, not 10,000: half the time of a small one, where it is not asked how sure they are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(findings, "_MOST", 400)
+        yield
+
+
+@pytest.fixture(scope="module")
+def checked_figures() -> Iterator[None]:
+    """Plotly checks each property of every figure, and refuses what it does not know; figures are drawn without that."""
+
+    def checked(canvas: Canvas) -> go.Figure:
+        return go.Figure(data=canvas._data, layout=canvas._layout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Canvas, "figure", checked)
         yield

@@ -46,7 +46,7 @@ def split(
     figure.update_layout(barmode="stack", bargap=0.35, legend={"traceorder": "normal"})
     figure.update_xaxes(title={"text": axis}, tickprefix="$" if dollars else "", rangemode="tozero")
     alt = f"{title} by {by}. " + "; ".join(f"{row['configuration']}, {row[by]}: {_said(row, dollars)}" for row in known)
-    return Picture(name, title, figure, caption, alt)
+    return Picture(name, title, figure.figure(), caption, alt)
 
 
 def _said(row: Mapping[str, Any], dollars: bool) -> str:
@@ -91,7 +91,7 @@ def paid_and_attributed(
     alt = "Dots. " + "; ".join(
         f"{r['configuration']}: paid {usd(r['paid'])}, attributed {usd(r['attributed'])}" for r in known
     )
-    return Picture("paid", "Paid against attributed", figure, caption, alt)
+    return Picture("paid", "Paid against attributed", figure.figure(), caption, alt)
 
 
 def over_time(
@@ -127,4 +127,4 @@ def over_time(
     alt = f"{title}: at {last['at']:%Y-%m-%d %H:%M} UTC " + ", ".join(
         f"{label} {last[c]:,.6g}" for c, label in lines.items()
     )
-    return Picture(name, title, figure, caption, alt)
+    return Picture(name, title, figure.figure(), caption, alt)

@@ -56,7 +56,7 @@ def arm_panels(means: pl.DataFrame, look: Mapping[str, Look], *, simulated: bool
             ticks="",
         )
         alt = f"Arm {arm}. " + "; ".join(f"{name}: {number(rows[name]['brier'])}" for name in names)
-        pictures.append(Picture(f"arm-{len(pictures)}", f"Arm {arm}", figure, f"{CAPTION} {missing}", alt))
+        pictures.append(Picture(f"arm-{len(pictures)}", f"Arm {arm}", figure.figure(), f"{CAPTION} {missing}", alt))
     return tuple(pictures)
 
 
@@ -82,4 +82,4 @@ def split_bars(components: pl.DataFrame, *, simulated: bool, missing: str) -> Pi
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     alt = "Bars. " + "; ".join(f"{row['component']}: {row['share']:.1%}" for row in rows)
     caption = f"The parts of the variance of one forecast's squared error; they add up to 1. {missing}"
-    return Picture("split", "Where squared errors vary", figure, caption, alt)
+    return Picture("split", "Where squared errors vary", figure.figure(), caption, alt)

@@ -53,7 +53,7 @@ def stacked(rows: Sequence[Mapping[str, Any]], *, kind: str, simulated: bool, ca
         f"{row['configuration']}: {number(u - y)} + {number(x)} = {number(row['brier'])}"
         for row, (x, y, u) in reversed(known)
     )
-    return Picture("stacked", "What each score is made of", figure, caption, alt)
+    return Picture("stacked", "What each score is made of", figure.figure(), caption, alt)
 
 
 def forest(
@@ -113,7 +113,7 @@ def forest(
         + (f" [{number(pair['low'])}, {number(pair['high'])}]" if pair.get("low") is not None else " (no interval)")
         for pair in known
     )
-    return Picture(name, title, figure, caption, alt)
+    return Picture(name, title, figure.figure(), caption, alt)
 
 
 def beside_null(table: pl.DataFrame, measure: str, look: Mapping[str, Look], *, simulated: bool) -> Picture | None:
@@ -164,4 +164,4 @@ def beside_null(table: pl.DataFrame, measure: str, look: Mapping[str, Look], *, 
     caption = (
         "Outside its grey bar a component differs from what chance alone gives a calibrated forecaster with these forecasts."
     )
-    return Picture(f"null-{measure}", f"{title} beside its null", figure, caption, alt)
+    return Picture(f"null-{measure}", f"{title} beside its null", figure.figure(), caption, alt)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import polars as pl
 
 from coordeval.analysis.base.checks import Floats
 from coordeval.analysis.base.numerals import counted, number, usd
 from coordeval.analysis.figures.axes import money_axis, padded, score_ticks
+from coordeval.analysis.figures.canvas import Canvas
 from coordeval.analysis.figures.style import BAND, INK, MUTED, Look, Picture, canvas, marker, plain, short
 from coordeval.analysis.study.findings import Findings
 from coordeval.analysis.study.leaderboard import REFERENCE
@@ -100,7 +100,7 @@ def cost_plane(
     alt = "Scatter of USD per market and Brier score with intervals. " + "; ".join(
         f"{row['configuration']}: {usd(row.get('cost'))}, Brier {_ends(row)}{_place(row)}" for row in shown
     )
-    return Picture("cost", "Cost against quality", figure, " ".join([*words, caption]).strip(), alt)
+    return Picture("cost", "Cost against quality", figure.figure(), " ".join([*words, caption]).strip(), alt)
 
 
 def brier_draws(findings: Findings) -> dict[str, Floats] | None:
@@ -145,7 +145,7 @@ def _band(
 
 
 def _steps(
-    figure: go.Figure, steps: Sequence[tuple[float, float]], band: Sequence[tuple[float, float]], scale: Mapping[str, Any]
+    figure: Canvas, steps: Sequence[tuple[float, float]], band: Sequence[tuple[float, float]], scale: Mapping[str, Any]
 ) -> None:
     xs = [*(scale["place"](cost) for cost, _ in steps), scale["end"]]
 

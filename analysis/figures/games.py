@@ -50,7 +50,7 @@ def efficiency(found: GamesFound, look: Mapping[str, Look], *, simulated: bool) 
     said = "; ".join(f"{arm} {share(value)}" for arm, value in reversed(rows))
     alt = f"Dot plot of the share of the joint optimum, best first: {said}."
     caption = "Instances are the unit: an interval says how far the mean would lie with other instances of the same kind."
-    return Picture("efficiency", "What each gets of the joint optimum", figure, caption, alt)
+    return Picture("efficiency", "What each gets of the joint optimum", figure.figure(), caption, alt)
 
 
 def lost(arm: str, fall: Waterfall, *, simulated: bool) -> Picture:
@@ -87,7 +87,7 @@ def lost(arm: str, fall: Waterfall, *, simulated: bool) -> Picture:
     caption = (
         "The steps add up to the whole loss exactly; a step upwards is a gain, such as a submission above the agreed one."
     )
-    return Picture("lost", f"What {arm} loses, and to what", figure, caption, alt)
+    return Picture("lost", f"What {arm} loses, and to what", figure.figure(), caption, alt)
 
 
 def rounds(table: pl.DataFrame, look: Mapping[str, Look], measure: str, *, simulated: bool) -> Picture | None:
@@ -116,4 +116,6 @@ def rounds(table: pl.DataFrame, look: Mapping[str, Look], measure: str, *, simul
     figure.update_yaxes(range=(-0.03, 1.05), tickformat=".0%")
     means = known.group_by("arm", maintain_order=True).agg(pl.col(measure).mean())
     alt = f"{titles[measure]} by round, mean over rounds: " + "; ".join(f"{a} {share(v)}" for a, v in means.iter_rows())
-    return Picture(measure, titles[measure], figure, "Rounds of one game are not independent of each other.", f"{alt}.")
+    return Picture(
+        measure, titles[measure], figure.figure(), "Rounds of one game are not independent of each other.", f"{alt}."
+    )

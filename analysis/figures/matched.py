@@ -90,4 +90,4 @@ def matched_curve(
         f"{row['configuration']}: {usd(row['cost'])}, Brier {row['brier']:.4f}, premium {number(row['premium'])}"
         for row in rows
     )
-    return Picture("matched", "Against plain sampling", figure, f"{caption} {missing}", alt)
+    return Picture("matched", "Against plain sampling", figure.figure(), f"{caption} {missing}", alt)

@@ -29,14 +29,14 @@ def signal_over_time(
     at = [date(1970, 1, 1) + timedelta(days=int(p)) if by == "day" else int(p) + 1 for p in path.periods]
     unit = f", {own.unit}" if own.unit else ""
     figure = canvas(f"{own.title}{unit}", says_now, simulated=simulated, height=_HEIGHT)
-    figure.update_layout(title_font_size=13, showlegend=False, margin={"l": 50, "r": 14, "t": 66, "b": 40})
-    figure.update_annotations({"xshift": 0, "yshift": 5}, selector={"name": "simulated"})  # beside the title
+    figure.update_layout(title={"font": {"size": 13}}, showlegend=False, margin={"l": 50, "r": 14, "t": 66, "b": 40})
+    figure.update_annotations(named="simulated", xshift=0, yshift=5)  # beside the title
     figure.add_scatter(
         x=at, y=path.values, mode="lines+markers", line={"color": look.color, "width": 1.2}, marker={"size": 3},
         hovertemplate="%{x}: %{y:,.4g}<extra>" + plain(configuration) + "</extra>",
     )  # fmt: skip
     for first, last in _stretches(path.watched == 0):
-        figure.add_vrect(x0=at[first], x1=at[last], fillcolor=BAND, opacity=0.45, line_width=0, layer="below")
+        figure.add_vrect(x0=at[first], x1=at[last], fillcolor=BAND, opacity=0.45, line={"width": 0}, layer="below")
     places = {int(period): place for place, period in enumerate(path.periods)}
     for alarm in alarms:
         color = WARN if alarm.state == "open" else MUTED
@@ -57,7 +57,7 @@ def signal_over_time(
         f"{number(float(path.values.max()), own.digits)}{unit}. {says_now}. " + " ".join(f"{says(a, by)}." for a in alarms)
     )
     caption = " ".join(f"{says(alarm, by)}." for alarm in alarms)
-    return Picture(f"monitor-{signal}", own.title, figure, caption, alt)
+    return Picture(f"monitor-{signal}", own.title, figure.figure(), caption, alt)
 
 
 def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -80,7 +80,7 @@ def side_by_side(
         f"Scatter of {known.height:,} markets, {names[0]} across and {names[1]} up. On {crossed:,} they stand on different "
         f"sides of 0.5. Mean difference of squared errors {number(mean)}."
     )
-    return Picture("side-by-side", "Market by market", figure, caption, alt)
+    return Picture("side-by-side", "Market by market", figure.figure(), caption, alt)
 
 
 def grid(rows: pl.DataFrame) -> pl.DataFrame:

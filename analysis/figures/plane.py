@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import plotly.graph_objects as go
 import polars as pl
 
 from coordeval.analysis.base.checks import Floats
 from coordeval.analysis.base.numerals import number
 from coordeval.analysis.figures.axes import Box, decimals, equal_brier, padded, score_ticks
+from coordeval.analysis.figures.canvas import Canvas
 from coordeval.analysis.figures.style import MUTED, Look, Picture, canvas, marker, plain, short
 from coordeval.analysis.study.findings import Findings
 from coordeval.analysis.study.leaderboard import REFERENCE
@@ -175,14 +175,14 @@ def component_plane(
     alt = "Scatter of miscalibration and discrimination. " + "; ".join(
         f"{row['configuration']}: {number(x)} and {number(y)}, Brier {number(row['brier'])}" for row, (x, y, _) in known
     )
-    return Picture("plane", "Calibration plane", figure, " ".join([*said, missing]).strip(), alt)
+    return Picture("plane", "Calibration plane", figure.figure(), " ".join([*said, missing]).strip(), alt)
 
 
 def _points(known: Sequence[tuple[Mapping[str, Any], tuple[float, float, float]]]) -> dict[str, tuple[float, float]]:
     return {row["configuration"]: (x, y) for row, (x, y, _) in known}
 
 
-def _lines(figure: go.Figure, box: Box, unc: float) -> None:
+def _lines(figure: Canvas, box: Box, unc: float) -> None:
     lines = equal_brier(box, unc)
     places = decimals(lines[1][0] - lines[0][0]) if len(lines) > 1 else 3
     for level, start, end in lines:
@@ -213,7 +213,7 @@ def _by_chance(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _better(figure: go.Figure, box: Box, points: Sequence[tuple[float, float]]) -> None:
+def _better(figure: Canvas, box: Box, points: Sequence[tuple[float, float]]) -> None:
     """An arrow to the upper left, in the corner that is farthest from every point."""
     x0, x1, y0, y1 = box
     scaled = [((x - x0) / (x1 - x0), (y - y0) / (y1 - y0)) for x, y in points]

@@ -88,7 +88,7 @@ def price_path(
         caption += " No price history is stored for this market."
     first, last = (points["price"][0], points["price"][-1]) if points.height else (None, None)
     alt = f"Price from {number(first, 3)} to {number(last, 3)}; {ended}. Forecasts: {'; '.join(said) or 'none'}."
-    return Picture("price-path", "Price and forecasts", figure, caption, alt)
+    return Picture("price-path", "Price and forecasts", figure.figure(), caption, alt)
 
 
 def _thinned(prices: pl.DataFrame) -> pl.DataFrame:

@@ -75,11 +75,9 @@ def reliability(
         yaxis2={"overlaying": "y", "range": (0, max(1, int(counts.max())) * 6), "visible": False, "fixedrange": True},
     )
     # The lower right of a reliability diagram is the emptiest place of so small a panel.
-    figure.update_annotations(
-        {"x": 0.97, "y": 0.24, "xshift": 0, "yshift": 0, "font": {"size": 12}}, selector={"name": "simulated"}
-    )
+    figure.update_annotations(named="simulated", x=0.97, y=0.24, xshift=0, yshift=0, font={"size": 12})
     alt = f"Reliability diagram of {name}, {counted(len(parts), 'replicate')}: {_terms(row)}."
-    return Picture(f"reliability-{name}", name, figure, "", alt)
+    return Picture(f"reliability-{name}", name, figure.figure(), "", alt)
 
 
 CAPTION = (

@@ -77,4 +77,4 @@ def replicates(
     alt = "Dot plot of Brier scores. " + "; ".join(
         f"{n}: {', '.join(f'{v:.4f}' for v in scores[n])}" for n in reversed(names)
     )
-    return Picture("replicates", "What sampling again changes", figure, " ".join([*caption, missing]), alt)
+    return Picture("replicates", "What sampling again changes", figure.figure(), " ".join([*caption, missing]), alt)

@@ -49,7 +49,7 @@ def by_round(
     alt = "Squared error by round. " + "; ".join(
         f"{row['configuration']} round {row['round']}: {number(row['brier'])} {_ends(row)}" for row in known
     )
-    return Picture("by-round", "Estimates by round", figure, caption, alt)
+    return Picture("by-round", "Estimates by round", figure.figure(), caption, alt)
 
 
 def dots(
@@ -97,7 +97,7 @@ def dots(
     labels = [short(row["label"], 60) for row in known]
     figure.update_yaxes(tickvals=places, ticktext=labels, range=(-0.7, len(known) - 0.3), ticks="")
     alt = f"{title}. " + "; ".join(f"{row['label']}: {number(row['estimate'])} {_ends(row)}" for row in known)
-    return Picture(name, title, figure, caption, alt)
+    return Picture(name, title, figure.figure(), caption, alt)
 
 
 def _ends(row: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ def brier_against_calls(found: Policies, *, simulated: bool) -> Picture:
         f"{row['policy']}: {number(row['brier'])} at {row['calls']:.2f} calls" for row in points
     )
     missing = "; ".join(f"{name}: not known, {why}" for name, why in found.reasons.items())
-    return Picture("tool-calls", "Brier score against calls", figure, f"{CAPTION} {missing}".strip(), alt)
+    return Picture("tool-calls", "Brier score against calls", figure.figure(), f"{CAPTION} {missing}".strip(), alt)
 
 
 def calls_as_rows(found: Policies) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from coordeval.analysis.report.page import Report, build_report
 from coordeval.analysis.study.leaderboard import REFERENCE
 from tests.analysis.report_data import CONFIGURATIONS, STUDY, synthetic
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
+pytestmark = pytest.mark.usefixtures("few_resamples", "checked_figures")
 
 
 @pytest.fixture(scope="module")

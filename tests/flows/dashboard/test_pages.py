@@ -26,7 +26,7 @@ def said(facts, path, search=""):
 
 
 @pytest.fixture(scope="module")
-def facts(ledger):
+def facts(ledger, checked_figures):
     """One for all of these tests: each would have the same reports computed."""
     found = Facts(ledger)
     yield found

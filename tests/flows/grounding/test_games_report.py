@@ -16,7 +16,7 @@ from coordeval.ledger.games import games_frame
 
 
 @pytest.fixture(scope="module")
-def report(small):
+def report(small, checked_figures):
     loaded, path = small
     return report_of(read(path), loaded.id, n=200)
 
