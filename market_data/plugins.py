@@ -8,11 +8,13 @@ import hashlib
 import importlib.util
 import inspect
 import linecache
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -46,6 +48,26 @@ class Plugins(Generic[T]):
         return self.classes[name]
 
 
+def offered(group: str) -> EntryPoints:
+    """The entry points of a group in everything that is installed, read again where a folder of packages has changed.
+
+    A study asks for several groups, and each of them is in the files of every installed package.
+    """
+    return _points(group, tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+@lru_cache(maxsize=32)
+def _points(group: str, _folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
+
+
 def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
     """The classes of an entry-point group by name, name -> why one is not there, name -> the traceback of what it raised.
 
@@ -55,12 +77,12 @@ def installed(group: str, check: Callable[[Any, str], None]) -> tuple[dict[str, 
     quarantined: dict[str, str] = {}
     tracebacks: dict[str, str] = {}
     offers: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=group):
+    for point in offered(group):
         offers.setdefault(point.name, []).append(point)
     for name, points in sorted(offers.items()):
         if len(points) > 1:
-            offered = " and ".join(sorted(point.value for point in points))
-            quarantined[name] = f"{len(points)} packages offer it: {offered}; uninstall all but one"
+            values = " and ".join(sorted(point.value for point in points))
+            quarantined[name] = f"{len(points)} packages offer it: {values}; uninstall all but one"
             continue
         try:
             cls = points[0].load()

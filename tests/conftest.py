@@ -1,14 +1,31 @@
 """What all tests share. No test has a clock: on a busy machine a property takes longer to check, and is no less true."""
 
+import gc
 from collections.abc import Iterator
+from functools import cache
 
 import plotly.graph_objects as go
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import settings
 
 from coordeval.analysis.figures.canvas import Canvas
 from coordeval.analysis.study import findings
 from coordeval.market_data import secrets
+
+# A process that a command is for builds the tree of commands once, and here so does one of a thousand commands.
+typer.main.get_command = typer.testing._get_command = cache(typer.main.get_command)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests are looked through by the garbage collector again and again, and none of them is garbage."""
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+
 
 settings.register_profile("no clock", deadline=None)
 settings.load_profile("no clock")

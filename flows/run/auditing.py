@@ -1,6 +1,5 @@
 """The audit of a stored study: its evidence, held against every installed rule."""
 
-from importlib.metadata import entry_points
 from typing import Final
 
 from coordeval.analysis.audit import Audit, Evidence, audit, together
@@ -10,6 +9,7 @@ from coordeval.flows.run.computed import kept
 from coordeval.flows.run.evidence import study_evidence
 from coordeval.flows.study.in_arms import arms_of
 from coordeval.ledger import Reader
+from coordeval.market_data.plugins import offered
 
 MOST: Final = 20_000
 """Forecasts of a study up to which a report and the dashboard audit it by themselves; beyond, `coordeval audit` does."""
@@ -59,6 +59,6 @@ def audit_kept(reader: Reader, study_id: str, compared: Control | None) -> Audit
     if reader.query("SELECT count(*) FROM cells WHERE study_id = ?", [study_id]).item() > MOST:
         return None
     state = reader.query(_STATE, {"study": study_id}).rows()
-    rules = [(point.name, point.value, point.dist.version if point.dist else "") for point in entry_points(group=GROUP)]
+    rules = [(point.name, point.value, point.dist.version if point.dist else "") for point in offered(GROUP)]
     given = ("audit/2", study_id, [list(row) for row in state], sorted(rules), compared)
     return kept(reader.path, given, lambda: audit_study(reader, study_id, compared).shortened())

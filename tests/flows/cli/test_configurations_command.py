@@ -64,10 +64,10 @@ class Odd(BaseException):
 
 @pytest.fixture
 def crowd(monkeypatch):
-    real = plugins.entry_points
+    real = plugins.offered
     loaded = [Point("plain", Plain), Point("marked", Marked), Point("mute", Mute)]
     broken = [Point("exits", SystemExit(2)), Point("interrupts", KeyboardInterrupt()), Point("odd", Odd())]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [*real(group=group), *loaded, *broken])
+    monkeypatch.setattr(plugins, "offered", lambda group: [*real(group), *loaded, *broken])
 
 
 def listed(*words: str) -> str:
@@ -110,9 +110,9 @@ def test_one_is_shown_with_its_elements_its_topology_in_words_and_its_role_texts
 def test_a_quarantined_one_is_shown_with_the_whole_traceback_of_what_it_raised(monkeypatch, tmp_path):
     (tmp_path / "licensed_plugin.py").write_text("def ask():\n    raise RuntimeError('no \x1b[31mlicence')\n\nask()\n")
     monkeypatch.syspath_prepend(tmp_path)
-    real = plugins.entry_points
+    real = plugins.offered
     licensed = EntryPoint("licensed", "licensed_plugin:Licensed", "coordeval.configurations")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [*real(group=group), licensed])
+    monkeypatch.setattr(plugins, "offered", lambda group: [*real(group), licensed])
     assert "its traceback: coordeval configurations show licensed" in listed()
     done = CliRunner().invoke(app, ["configurations", "show", "licensed"])
     assert done.exit_code == 1
@@ -130,9 +130,9 @@ def test_a_file_that_is_installed_too_is_no_other_configuration_of_its_name(monk
     source.parent.mkdir()
     source.write_text(Path(__file__).with_name("opinion_plugin.txt").read_text())
     monkeypatch.syspath_prepend(tmp_path)
-    real = plugins.entry_points
+    real = plugins.offered
     point = EntryPoint("opinion", "opinion:Opinion", "coordeval.configurations")
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [*real(group=group), point])
+    monkeypatch.setattr(plugins, "offered", lambda group: [*real(group), point])
     assert "forecaster answers with its estimate" in listed("show", "opinion", "--plugin", str(source))
     copy = tmp_path / "changed.py"
     copy.write_text(source.read_text() + "# changed\n")
