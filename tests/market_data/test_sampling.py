@@ -61,6 +61,7 @@ ALLOCATION = st.sampled_from(["proportional", "equal"])
 STRATA = st.sampled_from([("category", "price_decile"), ("category",), ("price_decile",), ()])
 
 
+@pytest.mark.proof
 @settings(max_examples=150, deadline=None)
 @given(frames(), st.integers(1, 30), st.integers(0, 5), ALLOCATION, STRATA, st.sampled_from([1, 2, None]))
 def test_everything_is_accounted_for(frame, size, seed, allocation, strata, limit):

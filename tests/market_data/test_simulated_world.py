@@ -75,6 +75,7 @@ def test_it_is_the_same_in_every_process():
     assert len(printed) == 1
 
 
+@pytest.mark.proof
 def test_outcomes_come_true_as_often_as_their_latent_probability_says(large):
     outcomes, truths, _ = arrays(large)
     groups = np.array_split(np.argsort(truths), 10)

@@ -68,6 +68,7 @@ def test_projections_are_the_nearest_points_that_an_optimiser_finds(p):
     assert project_exclusive(p, exhaustive=True) == pytest.approx(nearest(p, whole), abs=2e-5)
 
 
+@pytest.mark.proof
 @settings(max_examples=60, deadline=None)
 @given(P, st.data())
 def test_projecting_gains_at_least_the_squared_distance_whatever_happens(p, data):

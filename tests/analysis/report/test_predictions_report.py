@@ -61,6 +61,7 @@ def test_results_have_the_table_and_the_reason_of_every_null(report, tmp_path):
     )
 
 
+@pytest.mark.proof
 def test_measures_of_both_bootstraps_are_judged_with_the_resamples_that_they_had():
     """Few resamples for CORP, many for the others: a study of this size has both numbers."""
     study = STUDY | {"content": {"predictions": PREDICTIONS[:3]}, "forecasts_before": 0}

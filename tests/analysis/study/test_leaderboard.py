@@ -188,6 +188,7 @@ def test_a_simulated_configuration_is_labelled():
     assert (row_of(board, "c0")["simulated"], row_of(board, "real")["simulated"], board.simulated) == (True, False, True)
 
 
+@pytest.mark.proof
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 10**6))
 def test_the_order_of_the_rows_changes_nothing(seed):

@@ -152,6 +152,7 @@ def test_anchoring_of_the_simulator_is_recovered_from_a_pair_of_studies(simulate
     assert "two views without it" in found["sequential_pipeline"]["reason"]
 
 
+@pytest.mark.proof
 def test_the_ensemble_gains_nothing_and_the_pipeline_has_no_independent_start(simulated):
     _, made, _ = simulated
     assert set(made["round"].unique()) == {0, 1, 2}

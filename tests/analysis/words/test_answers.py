@@ -95,6 +95,7 @@ def test_a_forecaster_that_knows_more_than_the_price_adds_information_and_one_th
     assert "debate: every forecast lies within 0.005 of the price." in said(report_of(copy), "market")
 
 
+@pytest.mark.proof
 def test_missing_forecasts_are_bounded_and_none_missing_is_said():
     frame = synthetic(failing=0.02)
     words = said(build_report(frame, STUDY, resamples=5, n=50), "trust")

@@ -97,6 +97,7 @@ def calls_of(ledger):
     return read(ledger).query("SELECT forecast_id, ask, turn, draw_id FROM calls").to_dicts()
 
 
+@pytest.mark.proof
 def test_evidence_helps_simulated_agents_and_what_they_do_not_read_moves_them_by_noise_alone(ledger):
     found = looked(ledger, calls=500, n=200).found.totals
     [search] = found.filter(tool="search_evidence", measure="utility").to_dicts()

@@ -100,6 +100,7 @@ def test_a_study_without_such_arms_says_what_to_add(coordeval, small):
     assert 'tools = "none"' in done.err
 
 
+@pytest.mark.proof
 def test_the_price_is_a_feature_where_the_arm_shows_it(tmp_path):
     file, path = tmp_path / "blind.toml", tmp_path / "ledger.duckdb"
     text = STUDY.replace("count = 45", "count = 2").replace('"market_price", "single_agent", ', "").split("[[arms]]")[0]

@@ -220,6 +220,7 @@ def test_an_exam_whose_limit_cannot_be_kept_needs_a_yes(tmp_path, coordeval):
 # --- quotes of what is picked later
 
 
+@pytest.mark.proof
 def test_a_prospective_study_is_quoted_by_the_day(tmp_path, coordeval):
     study, ledger = file(tmp_path, ahead=True), tmp_path / "l.duckdb"
     one, ten = (

@@ -51,6 +51,7 @@ def world(tmp_path_factory) -> Path:
 # --- quotes
 
 
+@pytest.mark.proof
 def test_a_quote_of_the_simulator_holds_what_came(world):
     before = json.loads((world / "quote.json").read_text())
     came = bill(read(world / "l.duckdb"), load_study(world / "small.toml").id, PriceBook.bundled())

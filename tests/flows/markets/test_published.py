@@ -40,6 +40,7 @@ def ledger_path(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.proof
 def test_the_telemetry_of_imported_traces_is_stored_and_is_what_their_rows_come_to(ledger_path):
     assert read(ledger_path).query("SELECT count(DISTINCT forecast_id) FROM telemetry").item() >= 494
     part = computed.look(read(ledger_path), None)
@@ -131,6 +132,7 @@ def test_what_the_publication_predicted_is_scored_as_far_as_it_has_rules_and_nev
     assert table["stands"].to_list() == [False] * 6, "94 markets uphold none of them after correction"
 
 
+@pytest.mark.proof
 def test_importing_again_changes_nothing(ledger_path, published):
     before = read(ledger_path).query("SELECT count(*) FROM calls").item()
     import_dataset(NAME, published, ledger_path)

@@ -215,6 +215,7 @@ def test_a_file_that_ran_is_planned_from_what_is_stored_and_another_from_the_sim
 LIVE = ('provider = "simulated"', 'provider = "anthropic"\nid = "claude-opus-4-6"')
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("small_simulation")
 def test_a_live_study_that_has_not_run_needs_no_key_and_is_priced_as_its_model(study_file, tmp_path, monkeypatch):
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)

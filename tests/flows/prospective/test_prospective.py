@@ -276,6 +276,7 @@ def test_a_day_without_an_eligible_market_is_committed_to_as_empty(tmp_path, led
     assert verify(day_proof(read(ledger), found.study_id, found.day))["cells"] == 0
 
 
+@pytest.mark.proof
 def test_the_same_days_have_the_same_roots_in_another_ledger(study, tmp_path):
     roots = [forecast_open(study, tmp_path / name / "l.duckdb", now=day(0)).root for name in ("a", "b")]
     assert roots[0] == roots[1] is not None

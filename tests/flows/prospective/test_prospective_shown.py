@@ -120,6 +120,7 @@ def test_a_certificate_says_which_root_and_whether_it_was_there_before_the_outco
     assert certificate(reader, forecast).checks[-1].status == "failed"
 
 
+@pytest.mark.proof
 def test_a_backtest_stands_beside_forecasts_made_ahead_with_what_differs(month, tmp_path, coordeval):
     path, shared = month
     ledger = tmp_path / shared.name

@@ -86,6 +86,7 @@ def test_the_second_report_is_the_first_byte_for_byte_and_is_not_computed(ledger
     assert {"report.html", "results.json", "markets.csv"} <= first.keys()
 
 
+@pytest.mark.proof
 def test_another_policy_is_another_report(ledger, counts):
     for policy in ("common", "available", "common", "available"):
         assert score(ledger, policy=policy).board.policy == policy
@@ -155,6 +156,7 @@ def test_a_forged_entry_of_somebody_else_is_not_believed(ledger, computations, m
     assert computations == ["common"] * 2
 
 
+@pytest.mark.proof
 def test_where_nothing_can_be_kept_the_report_is_made_all_the_same(ledger, computations, monkeypatch, tmp_path):
     (ledger.parent / computed.FOLDER).touch()  # no folder can be made there
     first = score(ledger).results()

@@ -133,6 +133,7 @@ def test_an_error_says_how_far_the_run_came_and_is_stored(tmp_path: Path, server
     assert "8 × not asked yet" in done.output
 
 
+@pytest.mark.proof
 def test_the_simulated_model_pays_nothing_and_says_so(study_file, tmp_path: Path):
     path = tmp_path / "l.duckdb"
     done = CliRunner().invoke(app, ["run", str(study_file()), "--inline", "--yes", "--ledger", str(path)])

@@ -156,6 +156,7 @@ def test_what_speaks_of_the_account_or_the_address_stops_the_run_and_fails_no_fo
     assert run(study(tmp_path, server), path) == 8
 
 
+@pytest.mark.proof
 def test_a_reply_whose_form_cannot_be_used_is_bought_twice_stored_and_charged(tmp_path: Path, server):
     path = tmp_path / "l.duckdb"
     server.broken = Answer(body=message(stop_reason=None))

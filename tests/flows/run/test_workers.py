@@ -572,6 +572,7 @@ def test_shards_in_an_object_store(study, in_one_process, bucket, tmp_path):
         place("s3://there-is-no-such-bucket/x").write("a", b"x")
 
 
+@pytest.mark.proof
 def test_an_instant_model_of_a_worker_is_the_one_that_it_was_given(study, tmp_path):
     _, chunks = alone(study, tmp_path, InstantModel())
     assert in_a_thread(chunks[0]).error is None

@@ -1,5 +1,7 @@
 """Predictions are locked with the study, read back from the ledger alone, and late ones are found out."""
 
+import pytest
+
 from coordeval.analysis.differences.predictions import UNDECIDED
 from coordeval.flows.run.scoring import score
 from coordeval.flows.study.identity import changed_since
@@ -9,6 +11,7 @@ from tests.flows.run.test_run import run
 from tests.flows.study.test_study import foretold
 
 
+@pytest.mark.proof
 def test_a_report_needs_the_ledger_and_not_the_file(study_file, tmp_path):
     path = tmp_path / "l.duckdb"
     study = study_file(foretold())

@@ -55,6 +55,7 @@ def test_a_damaged_table_is_named_recovered_around_and_made_again(copy, coordeva
     assert not part(again, "bytes").wrong
 
 
+@pytest.mark.proof
 def test_the_run_that_goes_on_makes_the_left_out_forecasts_from_stored_replies(untouched, tmp_path):
     from coordeval.ledger.salvage import salvage
 
