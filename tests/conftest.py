@@ -43,6 +43,7 @@ def few_resamples() -> Iterator[None]:
     """Reports draw 400 resamples, not 10,000: half the time of a small one, where it is not asked how sure they are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(findings, "_MOST", 400)
+        patch.setattr(findings, "_MOST_DRAWS", 200)
         yield
 
 

@@ -71,7 +71,7 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
         elif value is None:
             into.pop(key, None)
         else:
-            into[key] = value
+            into[key] = list(value) if isinstance(value, tuple) else value
 
 
 def _made(parts: Mapping[str, Any]) -> dict[str, Any]:

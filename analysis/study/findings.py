@@ -25,6 +25,7 @@ from coordeval.market_data.errors import choose
 CONTRASTS: Final = {"mcb": "calibration", "dsc": "discrimination"}
 """Measures whose differences are judged -> what they are of."""
 _MOST = 10_000
+_MOST_DRAWS = 1000
 _WORK = 20_000_000  # resamples times markets
 _CORP_WORK = 500_000
 
@@ -78,7 +79,7 @@ def resamples_for(markets: int, *, corp: bool = False) -> int:
 
 def draws_for(markets: int) -> int:
     """1,000 draws of a calibrated forecaster, fewer where there are so many markets that each takes long."""
-    return int(min(1000, max(200, _WORK // max(1, markets))))
+    return int(min(_MOST_DRAWS, max(200, _WORK // max(1, markets))))
 
 
 @asked

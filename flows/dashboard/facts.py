@@ -28,7 +28,7 @@ from coordeval.market_data.errors import CoordevalError, choose
 T = TypeVar("T")
 MOST_CELLS: Final = 100_000
 """Cells of a study beyond which intervals by resampling, which take minutes and gigabytes, are left to the report."""
-SMALL: Final[Mapping[str, str | int]] = MappingProxyType({"memory_limit": "256MB", "threads": 2})
+SMALL: Final[Mapping[str, str | int]] = MappingProxyType({"memory_limit": "512MB", "threads": 2})
 """DuckDB would keep whatever it has read of the file, up to most of the machine's memory."""
 _KEPT: Final = 48
 _KEPT_BYTES: Final = 160_000_000

@@ -299,7 +299,7 @@ def test_intervals_that_are_too_short_are_found(monkeypatch, coarse):
     """Normal 80% tails in place of 95%."""
     whole = resampling._ends
     monkeypatch.setattr(resampling, "_ends", lambda *a, **k: whole(*a, **k | {"level": 0.8}))
-    found = selftest({"parts": {60: 30}}, resamples=100, cores=1).failures
+    found = selftest({"parts": {60: 60}}, resamples=100, cores=1).failures
     assert any(bad.check.measure.startswith("variance") for bad in found)
 
 

@@ -5,8 +5,6 @@ import pytest
 from coordeval.analysis import build_report, example
 from coordeval.analysis.report import rendering
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
-
 STUDY = {"name": "made up", "study_id": "0" * 64, "model": "none", "source": "made up", "simulated": True}
 STUDY |= {"created_at": "2026-03-01T00:00:00Z", "elements": {}, "content": {}}
 

@@ -12,8 +12,6 @@ from coordeval.analysis import Record, build_report, example, example_estimates
 from coordeval.analysis.report.terminal import print_report
 from coordeval.analysis.words.contradictions import contradictions
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
-
 STUDY = {"name": "made up", "study_id": "0" * 64, "model": "none", "source": "made up", "simulated": True}
 STUDY |= {"created_at": "2026-03-01T00:00:00Z", "elements": {}, "content": {}}
 ONE = pl.col("configuration") == "independent_ensemble"

@@ -13,8 +13,6 @@ from coordeval.analysis.report.page import build_report
 from coordeval.market_data.files import FileError
 from tests.analysis.report_data import STUDY, synthetic
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
-
 
 @pytest.fixture(scope="module")
 def report():

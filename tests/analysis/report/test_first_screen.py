@@ -19,8 +19,6 @@ from coordeval.analysis.words.answers import Answer
 from coordeval.analysis.words.standing import standing
 from tests.analysis.report_data import HOSTILE, STUDY, synthetic
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
-
 SECTIONS_BEFORE = (
     *("leaderboard", "figures", "predictions", "comparisons", "sampling", "intervals", "frontier", "structure", "more"),
     *("coordination", "openings", "nulls", "groups", "bins", "coherence", "pools", "price", "trust", "looking", "control"),

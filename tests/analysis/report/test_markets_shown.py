@@ -7,8 +7,6 @@ from coordeval.analysis.report.markets_shown import SHOWN, every_market, market_
 from coordeval.analysis.report.page import build_report
 from tests.analysis.report_data import STUDY, synthetic
 
-pytestmark = pytest.mark.usefixtures("few_resamples")
-
 
 @pytest.fixture(scope="module")
 def cells():

@@ -17,6 +17,7 @@ from coordeval.analysis.differences.comparisons import holm
 from coordeval.analysis.report.page import build_report
 from coordeval.analysis.report.results import strict_json
 from coordeval.analysis.report.terminal import print_report
+from coordeval.analysis.study import findings
 from coordeval.analysis.study.findings import resamples_for
 from coordeval.analysis.study.leaderboard import REFERENCE
 from coordeval.analysis.words.standing import HINDSIGHT
@@ -229,6 +230,12 @@ def answered(report, name):
     return " ".join(next(answer.says for answer in report.answers if answer.name == name))
 
 
+def as_for_users(patch):
+    """As many resamples as a report has elsewhere than in most tests."""
+    patch.setattr(findings, "_MOST", 10_000)
+    patch.setattr(findings, "_MOST_DRAWS", 1000)
+
+
 @pytest.fixture(scope="module")
 def published():
     """The recorded study as it is imported, call graphs as they follow from who was asked and shown what."""
@@ -240,7 +247,9 @@ def published():
         path = Path(folder) / "ledger.duckdb"
         import_dataset(NAME, DATA, path)
         reader = read(path)
-        return build_report(reader.forecast_frame(NAME), asdict(reader.study(NAME)))
+        with pytest.MonkeyPatch.context() as patch:
+            as_for_users(patch)
+            return build_report(reader.forecast_frame(NAME), asdict(reader.study(NAME)))
 
 
 @recorded
@@ -346,11 +355,13 @@ def test_calibration_beyond_chance_and_pairs_that_differ_are_named():
     assert "In calibration (MCB) " in said
 
 
-def test_the_number_of_resamples_is_printed_and_falls_with_the_number_of_markets(report, page):
+def test_the_number_of_resamples_is_printed_and_falls_with_the_number_of_markets(report, page, monkeypatch):
+    made = findings._MOST
+    assert report.results()["settings"]["event_resamples"] == made
+    assert f"{made:,} resamples of events" in page
+    assert f"{made:,} resamples of events" in " ".join(printed(report).split())
+    as_for_users(monkeypatch)
     assert (resamples_for(100), resamples_for(2_000), resamples_for(100_000)) == (10_000, 10_000, 500)
-    assert report.results()["settings"]["event_resamples"] == 10_000
-    assert "10,000 resamples of events" in page
-    assert "10,000 resamples of events" in " ".join(printed(report).split())
 
 
 class TestPage:

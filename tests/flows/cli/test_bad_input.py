@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from tests.flows.cli.conftest import STUDY, Ended, store
+from tests.thinned import diagonal
 
 READ = [
     "report x", "control x", "leaks x", "forecasts x", "studies", "compare x y", "certificate abcdef", "plan x", "monitor x",
@@ -274,18 +275,17 @@ def refused(place: Path, monkeypatch, coordeval):
     return ended
 
 
-def named(values) -> list[str]:
-    return [value if len(value) < 40 else value[:10] + "…" for value in values]
+def brief(value) -> str:
+    name = value[0] if isinstance(value, tuple) else value
+    return name if len(name) < 40 else name[:10] + "…"
 
 
-@pytest.mark.parametrize(("ledger", "words"), LEDGERS.items(), ids=named(LEDGERS))
-@pytest.mark.parametrize("command", READ + WRITE)
+@pytest.mark.parametrize(("command", "ledger", "words"), diagonal(READ + WRITE, list(LEDGERS.items()), ids=brief))
 def test_what_is_no_ledger_is_called_what_it_is(refused, command: str, ledger: str, words: str):
     assert words in refused(*command.split(), "--ledger", ledger).err
 
 
-@pytest.mark.parametrize(("ledger", "words"), NO_LEDGERS.items(), ids=named(NO_LEDGERS))
-@pytest.mark.parametrize("command", READ)
+@pytest.mark.parametrize(("command", "ledger", "words"), diagonal(READ, list(NO_LEDGERS.items()), 2, ids=brief))
 def test_a_ledger_that_is_not_there_says_how_to_make_one(refused, command: str, ledger: str, words: str):
     assert words in refused(*command.split(), "--ledger", ledger).err
 
@@ -297,8 +297,7 @@ def test_a_folder_that_takes_no_file_is_not_taken_for_another_writer(refused, co
     assert "being written by" not in said
 
 
-@pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.parametrize("command", OF_A_STUDY)
+@pytest.mark.parametrize(("command", "name"), diagonal(OF_A_STUDY, list(STUDIES)))
 def test_a_study_file_that_is_none_is_refused_by_every_command(refused, command: str, name: str):
     said = refused(*command.replace("FILE", name).split()).err
     assert STUDIES[name][1] in said
@@ -308,7 +307,7 @@ def test_a_study_file_that_is_none_is_refused_by_every_command(refused, command:
 @pytest.mark.parametrize(
     ("command", "out", "words"),
     [
-        pytest.param(command, out, words, id=f"{command}-{named([out])[0]}")
+        pytest.param(command, out, words, id=f"{command}-{brief(out)}")
         for command in OF_A_FILE
         for out, words in OUTS.items()
         if out != "folder" or (command.endswith(("--as-of source", "OUT")) and "report" not in command)
