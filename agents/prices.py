@@ -17,6 +17,7 @@ from typing import Any
 from coordeval.agents.capabilities import base_id
 from coordeval.agents.messages import Usage
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.home import own_folder
 
 _EXACT = Context(prec=60)
 
@@ -160,17 +161,25 @@ def _order(price: Price) -> tuple[date, float]:
     return price.valid_from, float("inf") if price.prompt_up_to is None else price.prompt_up_to
 
 
-def users_file() -> Path:
-    """Where a user's own prices are kept: the file that COORDEVAL_PRICES names, else prices.toml in their configuration."""
+def users_file() -> Path | None:
+    """Where a user's own prices are kept: the file that COORDEVAL_PRICES names, else prices.toml in their configuration.
+
+    None for a user without a home.
+    """
     if said := os.environ.get(PRICES_FILE):
-        return Path(said).expanduser()
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "coordeval" / "prices.toml"
+        try:
+            return Path(said).expanduser()
+        except RuntimeError as error:
+            raise PriceError(f"{PRICES_FILE} names {said}, and this user has no home: give the whole path") from error
+    folder = own_folder("XDG_CONFIG_HOME", ".config")
+    return None if folder is None else folder / "coordeval" / "prices.toml"
 
 
 def users_prices() -> dict[str, Any]:
     """The prices of `users_file`, in the form of a study's `[prices]`; empty where there is none. Raises PriceError."""
     path = users_file()
+    if path is None:
+        return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         PriceBook.bundled().with_overrides(content)

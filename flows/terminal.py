@@ -34,6 +34,8 @@ class Terminal(Console):
     """
 
     def __init__(self, **options: Any) -> None:
+        if os.environ.get("COLUMNS", "").strip("0") == "":  # a terminal that does not know how wide it is
+            os.environ.pop("COLUMNS", None)
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **options})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -81,8 +83,11 @@ def print_json(text: str) -> None:
 
 
 def plain_streams() -> None:
-    """From here on, what the encoding of standard output or error cannot say is replaced instead of raising."""
+    """From here on standard output and error are there, and what their encoding cannot say is replaced."""
     codecs.register_error("coordeval.plain", _replaced)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed before the command began, as some services do
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="coordeval.plain")

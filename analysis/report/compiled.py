@@ -2,10 +2,11 @@
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from jinja2 import FileSystemBytecodeCache
 from jinja2.bccache import Bucket
+
+from coordeval.market_data.home import own_folder
 
 
 class _Kept(FileSystemBytecodeCache):
@@ -20,11 +21,14 @@ class _Kept(FileSystemBytecodeCache):
 
 def compiled_templates() -> FileSystemBytecodeCache | None:
     """In the user's own cache folder, never beside a ledger: bytecode is code, and a ledger may come from somebody else."""
+    cache = own_folder("XDG_CACHE_HOME", ".cache")
+    if cache is None:
+        return None
     try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coordeval" / "templates"
+        folder = cache / "coordeval" / "templates"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.stat()
-    except (OSError, RuntimeError):
+    except OSError:
         return None
     if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o022):
         return None

@@ -79,5 +79,5 @@ def described(model: str | None = None) -> dict[str, Any]:
         ],
         "quarantined": dict(registry.quarantined),
         "models": [{**unknown, **known.get(id_, {}), "id": id_, "prices": book.as_json(id_)} for id_ in ids],
-        "users_file": str(users_file()),
+        "users_file": str(users_file() or "the file that COORDEVAL_PRICES names"),
     }

@@ -1,9 +1,11 @@
 """Which Prefect API a run talks to: the configured one, else Prefect's own ephemeral server, started here."""
 
 import asyncio
+import atexit
 import contextlib
 import os
 import queue
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -15,6 +17,7 @@ from rich.console import Console
 
 from coordeval.flows.run.stopping import Stop
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.home import own_folder
 from coordeval.market_data.secrets import excerpt
 
 STARTUP_SECONDS = 120
@@ -40,6 +43,10 @@ def quiet_prefect() -> None:
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what goes wrong reaches the user as one message of ours
     os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
+    if own_folder("PREFECT_HOME", ".prefect") is None:  # Prefect and what it builds on look for a home as they are imported
+        borrowed = tempfile.mkdtemp(prefix="coordeval-prefect-")
+        atexit.register(shutil.rmtree, borrowed, ignore_errors=True)
+        os.environ["HOME"] = borrowed
 
 
 @contextlib.contextmanager

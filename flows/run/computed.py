@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from coordeval.analysis.report import stored
+from coordeval.market_data.home import own_folder
 
 T = TypeVar("T")
 
@@ -79,8 +80,10 @@ def _seal(own: bytes, name: str, content: bytes) -> bytes:
 @cache
 def _own_key() -> bytes:
     """32 bytes that only this user has, made when they are first needed. Raises OSError where there is no place for them."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    path = Path(state) / "coordeval" / "computed.key"
+    state = own_folder("XDG_STATE_HOME", ".local/state")
+    if state is None:
+        raise OSError("this user has no home that can be used")
+    path = state / "coordeval" / "computed.key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{secrets.token_hex(8)}")

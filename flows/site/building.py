@@ -13,6 +13,7 @@ from pathlib import Path
 
 from coordeval.flows.site.generated import menu
 from coordeval.flows.site.staging import SiteError, sources, stage
+from coordeval.market_data.home import own_folder
 
 EXTRA = "the documentation is built by what the extra `docs` brings: "
 _INSTALLED, _CHECKOUT = (
@@ -106,7 +107,10 @@ class _Said(logging.Handler):
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "coordeval" / "docs"
+    cache = own_folder("XDG_CACHE_HOME", ".cache")
+    if cache is None:
+        raise SiteError("this user has no home that can be used: set XDG_CACHE_HOME to a folder, or give --build FOLDER")
+    return cache / "coordeval" / "docs"
 
 
 def _digest(generated: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from coordeval.market_data.errors import CoordevalError
+from coordeval.market_data.home import own_folder
 
 LONGEST = 100
 """Bytes of a socket's path: the kernel takes 107."""
@@ -16,14 +17,15 @@ class HelmError(CoordevalError):
 
 
 def folder(*, make: bool = False) -> Path:
-    """The folder: below XDG_RUNTIME_DIR, else the user's state; where that path is too long, below the temporary files.
+    """The folder: below XDG_RUNTIME_DIR, else the user's state; without one, or where its path is too long, below the
+    temporary files.
 
     Raises HelmError where it is not this user's alone.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    path = Path(runtime or state) / "coordeval" / "running"
-    if len(os.fsencode(path)) > LONGEST - len("/123456789abc.sock"):
+    state = Path(runtime) if runtime else own_folder("XDG_STATE_HOME", ".local/state")
+    path = None if state is None else state / "coordeval" / "running"
+    if path is None or len(os.fsencode(path)) > LONGEST - len("/123456789abc.sock"):
         path = Path(tempfile.gettempdir()) / f"coordeval-{os.getuid()}"
     if len(os.fsencode(path)) > LONGEST - len("/123456789abc.sock"):
         path = Path("/tmp") / f"coordeval-{os.getuid()}"
