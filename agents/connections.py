@@ -115,5 +115,9 @@ _IN_WORDS: Sequence[tuple[tuple[type[Exception], ...], type[httpx2.RequestError]
 
 
 def _told(error: Exception) -> httpx2.RequestError:
-    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return next(told for kinds, told in _IN_WORDS if isinstance(error, kinds))(said or type(error).__name__)
+    said: object = error
+    if isinstance(error, aiohttp.ClientResponseError):
+        said = error.message
+    elif isinstance(error, aiohttp.ClientConnectorError):  # beside the address, which whoever tells it names
+        said = error.os_error
+    return next(told for kinds, told in _IN_WORDS if isinstance(error, kinds))(str(said) or type(error).__name__)
