@@ -295,6 +295,7 @@ def test_a_broken_interval_method_is_found(monkeypatch):
     assert {"mcb", "dsc"} <= {bad.check.measure for bad in found}
 
 
+@pytest.mark.proof
 def test_intervals_that_are_too_short_are_found(monkeypatch, coarse):
     """Normal 80% tails in place of 95%."""
     whole = resampling._ends

@@ -40,6 +40,7 @@ def test_every_forecaster_of_a_world_is_calibrated_and_scores_the_same(shape):
         assert np.mean((y - p)[mine]) == pytest.approx(0, abs=4 * error + 0.001), low  # and what rounding to hundredths adds
 
 
+@pytest.mark.proof
 def test_a_short_form_finds_nothing_stated_that_is_not_so():
     plan = Plan(null={60: 4}, planted={100: 6}, resamples=120, shapes=SHAPES[:1])
     for told in reports(plan, seed=1):

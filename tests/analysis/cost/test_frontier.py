@@ -100,7 +100,7 @@ def test_the_epsilon_frontier_treats_small_differences_as_ties(rows, members, wh
     assert set(found.filter("on_epsilon_frontier")["configuration"]) == members, why
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=6),
     st.integers(0, 3),

@@ -48,6 +48,7 @@ def test_what_is_planted_is_a_fifth(signal):
     assert [days[True][d] for d in early] == pytest.approx([days[False][d] for d in early], rel=0.5, abs=0.2)
 
 
+@pytest.mark.proof
 def test_a_monitor_that_asks_for_too_little_evidence_fails(monkeypatch):
     monkeypatch.setattr(watching, "PER_FALSE_ALARM", 1)
     found = YearsTest(silences=(silence("steady", years=1, seed=0),), delays=(), seed=0)

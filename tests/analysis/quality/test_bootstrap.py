@@ -149,6 +149,7 @@ def test_the_identities_hold_in_every_resample(rows):
     assert d["mcb"] - d["dsc"] + d["unc"] == pytest.approx(d["brier"], abs=1e-12)
 
 
+@pytest.mark.proof
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_nothing_depends_on_the_order_of_rows_or_on_names(random):

@@ -44,6 +44,7 @@ def test_the_probe_is_never_compared_with_the_configurations(study_file, tmp_pat
     assert "Memorisation" in [title for title, _ in leaks(read(path), "small", resamples=200)]
 
 
+@pytest.mark.proof
 def test_named_it_is_an_arm_like_any_other(study_file, tmp_path):
     path = tmp_path / "l.duckdb"
     run(study_file(WITH_PROBE), path)

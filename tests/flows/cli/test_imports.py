@@ -8,6 +8,7 @@ import pytest
 
 from coordeval.ledger import read
 from tests.flows.run.harness import run_mine
+from tests.thinned import first_of
 
 ASKING = {"anthropic", "prefect", "httpx", "httpx2", "uvicorn"}
 COUNTING = {"scipy", "sklearn"}
@@ -40,7 +41,7 @@ def test_help_imports_nothing_that_is_heavy(arguments):
     assert not imported(arguments) & (ASKING | COUNTING | SHOWING | READING)
 
 
-@pytest.mark.parametrize("arguments", READ, ids=" ".join)
+@pytest.mark.parametrize("arguments", first_of(READ, 2, ids=" ".join))
 def test_a_command_that_reads_the_ledger_neither_asks_counts_nor_draws(arguments, ledger):
     one = str(read(ledger).query("SELECT forecast_id FROM forecasts").item())
     found = imported([one if argument == "ID" else argument for argument in arguments] + ["--ledger", str(ledger)])

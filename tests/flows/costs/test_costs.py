@@ -74,6 +74,7 @@ def test_what_is_made_is_not_quoted_again_and_what_it_drew_is_free(world):
     assert found.shared.mean < 0.6 * found.naive.mean, "its first round is the debate's, which is paid"
 
 
+@pytest.mark.proof
 def test_another_models_prices_and_stored_calls_are_named(world):
     found = quote(load_study(world / "small.toml"), world / "none.duckdb", at_prices_of="claude-opus-4-6")
     assert (found.priced_as, found.simulated) == ("claude-opus-4-6", False)

@@ -125,6 +125,7 @@ def test_an_empty_history_is_remembered(paths):
     assert not [url for url in asked if "prices-history" in url]
 
 
+@pytest.mark.proof
 def test_a_listing_that_was_read_without_prices_gets_them_when_they_are_asked_for(paths):
     pulled(paths[0], World(200))
     assert count(paths[0], "prices") == 0
@@ -162,6 +163,7 @@ def asked_prices(asked):
     return [httpx.URL(url).params for url in asked if "prices-history" in url]
 
 
+@pytest.mark.proof
 def test_more_days_of_prices_are_fetched_without_those_that_are_there(paths):
     world = World(150)
     pulled(paths[0], world, days=TWO_HOURS)

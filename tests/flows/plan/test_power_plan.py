@@ -237,6 +237,7 @@ def test_a_live_study_that_has_not_run_needs_no_key_and_is_priced_as_its_model(s
     assert first_study(str(own), tmp_path / "absent.duckdb").prices.reason is None
 
 
+@pytest.mark.proof
 def test_a_study_that_nothing_can_be_planned_from_says_why(study_file, tmp_path):
     path = tmp_path / "l.duckdb"
     names = '["single_agent", "market_price", "independent_ensemble", "peer_critique_debate", "consensus_alignment"]'
