@@ -41,6 +41,8 @@ class Crossing:
     """Arm -> field -> value, of all fields that are known."""
     left_out: tuple[str, ...]
     """What is not in it, and why, in words."""
+    outcome: Floats | None = None
+    """(markets,): what became of each; None where errors alone are given."""
 
     @property
     def x(self) -> Floats:
@@ -86,7 +88,7 @@ def crossing(cells: pl.DataFrame, arms: pl.DataFrame) -> Crossing:
     kept = _configurations(cells, names, left)
     if not kept:
         raise AnalysisError("no configuration that calls a model runs in every arm: arms are compared on those that do")
-    event, errors = _errors(cells.filter(pl.col("configuration").is_in(kept)), names, kept, left)
+    event, errors, outcome = _errors(cells.filter(pl.col("configuration").is_in(kept)), names, kept, left)
     levels = {"configuration": tuple(kept) * len(names)} | _factors({n: fields[n] for n in names}, len(kept), left)
     levels = {name: values for name, values in levels.items() if len(set(values)) > 1}
     return Crossing(
@@ -98,6 +100,7 @@ def crossing(cells: pl.DataFrame, arms: pl.DataFrame) -> Crossing:
         errors=errors,
         arm_fields={name: fields[name] for name in names},
         left_out=tuple(left),
+        outcome=outcome,
     )
 
 
@@ -149,7 +152,7 @@ def _configurations(cells: pl.DataFrame, arms: Sequence[str], left: list[str]) -
     return [name for name in sorted(there) if name not in silent and there[name] == len(arms)]
 
 
-def _errors(cells: pl.DataFrame, arms: Sequence[str], names: Sequence[str], left: list[str]) -> tuple[Ints, Floats]:
+def _errors(cells: pl.DataFrame, arms: Sequence[str], names: Sequence[str], left: list[str]) -> tuple[Ints, Floats, Floats]:
     each = cells.group_by("arm", "configuration").agg(pl.col("replicate").unique())["replicate"].to_list()
     shared = sorted(set.intersection(*map(set, each)))
     if not shared:
@@ -183,7 +186,8 @@ def _errors(cells: pl.DataFrame, arms: Sequence[str], names: Sequence[str], left
     errors = np.full((markets.height, len(arms), len(names), len(shared)), np.nan)
     errors[tuple(places)] = ((whole["probability"] - whole["outcome"]) ** 2).to_numpy()
     event = markets["event_id"].rle_id().cast(pl.Int64).to_numpy()
-    return event, errors.reshape(markets.height, len(arms) * len(names), len(shared))
+    outcome = markets["outcome"].cast(pl.Float64).to_numpy()
+    return event, errors.reshape(markets.height, len(arms) * len(names), len(shared)), outcome
 
 
 def _factors(fields: Mapping[str, Mapping[str, str]], each: int, left: list[str]) -> dict[str, tuple[str, ...]]:

@@ -87,13 +87,13 @@ def separable(cells: pl.DataFrame, arms: pl.DataFrame, *, n: int = 10_000, seed:
 
 def _means(made: Crossing, *, n: int, seed: int, level: float) -> pl.DataFrame:
     x = made.x.reshape(len(made.event), len(made.arms), len(made.configurations))
-    resamples = Resamples(events=made.events, n=n, seed=seed)
+    how: dict[str, Any] = {"resamples": Resamples(events=made.events, n=n, seed=seed), "level": level}
     order = np.argsort(x.mean(axis=(0, 1)), kind="stable")
     rows: list[dict[str, Any]] = []
     for a, arm in enumerate(made.arms):
         for c in order:
             columns = np.stack([np.ones(len(x)), x[:, a, c]], axis=1)
-            ends = summary(columns, made.event, mean_of, resamples=resamples, level=level, bounds=UNIT)
+            ends = summary(columns, made.event, mean_of, bounds=UNIT, outcome=made.outcome, **how)
             row = {"arm": arm, "configuration": made.configurations[c], "brier": ends.pop("estimate")}
             rows.append(row | ends)
     schema: dict[str, Any] = {"arm": pl.String, "configuration": pl.String}

@@ -36,6 +36,7 @@ _KINDS = ("premium", "k", "brier", "cost", "target", "reach", "per dollar")
 _TABLE: Final[dict[str, Any]] = {
     **{"configuration": pl.String, "n_markets": pl.Int64},
     **dict.fromkeys(("cost", "k", "brier", "matched", "premium", "low", "high"), pl.Float64),
+    "apart": pl.Boolean,
     "reason": pl.String,
 }
 _CURVE: Final[dict[str, Any]] = {
@@ -79,10 +80,11 @@ class ComputeMatched:
     """Every configuration beside plain sampling at its own cost, on the markets where both are known."""
 
     table: pl.DataFrame
-    """configuration, n_markets, cost, k, brier, matched, premium, low, high, reason.
+    """configuration, n_markets, cost, k, brier, matched, premium, low, high, apart, reason.
 
     `k`: cost in lone forecasts. `matched`: E_k at that cost, E_1 if it costs less than one. `premium` = matched − brier:
-    positive means that coordination did better than plain sampling for the same money.
+    positive means that coordination did better than plain sampling for the same money. `apart`: its interval of level
+    1 − `alpha` is without 0; None where it has none.
     """
     curve: pl.DataFrame
     """k, cost, brier, low, high, reason."""
@@ -103,6 +105,8 @@ class ComputeMatched:
     n: int
     seed: int
     level: float
+    alpha: float
+    """Of the test `apart`, which may be one of many; `low` and `high` are those of `level` all the same."""
 
 
 @asked
@@ -156,12 +160,13 @@ def compute_matched(
     n: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
+    alpha: float | None = None,
 ) -> ComputeMatched:
     """The curve at cost k · c₁, each configuration's coordination premium E_{k(cost)} − BS, and the cost to match `target`.
 
     The draws are the replicates of the configuration `lone`, or the rows of `draws`: market_id, probability, cost_usd (null
     where unknown), each an independent forecast by one agent. Costs are those of the scored cells. Everything, costs
-    included, is resampled by event, paired.
+    included, is resampled by event, paired. `alpha`: of the test whether a premium is apart from 0; 1 − `level`.
 
     Raises:
         AnalysisError: nothing is scored, `draws` lacks a column, or an option is out of its range.
@@ -198,19 +203,25 @@ def compute_matched(
     drawn = measured(sample.by_event(np.stack(units, axis=-1)), _matched, resamples, left_out=True)
     known = ~np.isnan(c)
     events = int(np.unique(sample.event[known]).size)
+    alpha = 1 - level if alpha is None else alpha
 
     def row(name: str, unit: int) -> dict[str, Any]:
         n_markets = int(units[unit][:, 0].sum())
         values = dict(zip(_KINDS, (_number(x) for x in drawn.estimate[:, unit]), strict=True))
         found = interval(drawn, 0, unit, method=PLAIN, events=events, level=level, bounds=APART)
+        strict = interval(drawn, 0, unit, method=PLAIN, events=events, level=1 - alpha, bounds=APART)
+        apart = None if strict.low is None or strict.high is None else strict.low > 0 or strict.high < 0
         why = found.reason and f"low, high: {found.reason}"
+        if apart is None and strict.reason != found.reason:
+            why = "; ".join(filter(None, (why, f"apart: {strict.reason}")))
         if not n_markets:
             why = "no market has both its forecast and two draws" if known.any() else missing
         elif values["k"] is None:
             why = "its cost or that of a lone forecast is unknown or 0"
         if values["premium"] is not None and values["brier"] is not None:
             values["matched"] = values["premium"] + values["brier"]
-        return {"configuration": name, "n_markets": n_markets, **values, "low": found.low, "high": found.high, "reason": why}
+        ends = {"low": found.low, "high": found.high, "apart": apart}
+        return {"configuration": name, "n_markets": n_markets, **values, **ends, "reason": why}
 
     return ComputeMatched(
         table=_frame([row(name, 1 + j) for j, name in enumerate(names)], _TABLE),
@@ -224,6 +235,7 @@ def compute_matched(
         n=n,
         seed=seed,
         level=level,
+        alpha=alpha,
     )
 
 

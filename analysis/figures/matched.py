@@ -83,8 +83,8 @@ def matched_curve(
         f"The line is E(k) = V/k + C(1 − 1/k), the expected Brier score of the mean of k independent forecasts, over "
         f"{counted(found.exact.n_markets, 'market')} at {usd(found.cost)} each. A configuration below the line did "
         f"better than plain sampling for the same money, by its premium. The bar is the interval of the premium "
-        f"({found.level:.1%}, 95% together; {found.n:,} resamples of events), paired with the line: where it crosses "
-        "the line, the two are not told apart."
+        f"({found.level:.0%}; {found.n:,} resamples of events), paired with the line: where it crosses the line, the two "
+        "are not told apart."
     )
     alt = f"Curve from {curve[0]['brier']:.4f} at {usd(curve[0]['cost'])} to {curve[-1]['brier']:.4f}. " + "; ".join(
         f"{row['configuration']}: {usd(row['cost'])}, Brier {row['brier']:.4f}, premium {number(row['premium'])}"

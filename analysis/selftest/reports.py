@@ -206,7 +206,7 @@ def statements(kept: Scored, *, n: int, seed: int) -> tuple[Statement, ...]:
     empty = pl.DataFrame(schema={"stands": pl.Boolean})
     found = SimpleNamespace(
         comparisons=comparisons(kept, alpha=ALPHA, tests=factor(tests), **how),
-        matched=compute_matched(kept, level=1 - level(tests), sizes=(1,), **how),
+        matched=compute_matched(kept, alpha=level(tests), sizes=(1,), **how),
         contrasts=contrasts_of(bootstrap(kept, families=["corp"], methods=_PLAIN, **how)),
         predictions=SimpleNamespace(table=empty),
     )

@@ -202,7 +202,7 @@ def _scored(
             n=n,
             seed=seed,
         ),
-        "matched": compute_matched(kept, lone=baseline or LONE, draws=draws, n=n, seed=seed, level=1 - level(tests)),
+        "matched": compute_matched(kept, lone=baseline or LONE, draws=draws, n=n, seed=seed, alpha=level(tests)),
         "variance": spread,
         "detectable": smallest,
         "floor_source": "replicates" if repeated else "control" if control is not None else None,

@@ -135,11 +135,10 @@ def off_zero(row: Row, *, estimate: str = "estimate", low: str = "low", high: st
 
 
 def sampled_apart(found: Findings) -> list[Row]:
-    """Configurations whose premium over plain sampling has an interval without 0, at the level of one question."""
+    """Configurations whose premium over plain sampling is told from 0, at the level of one question."""
     if found.matched is None or found.matched.reason:
         return []
-    rows = found.matched.table.drop_nulls(("premium", "low", "high")).to_dicts()
-    return [row for row in rows if row["low"] > 0 or row["high"] < 0]
+    return found.matched.table.drop_nulls("premium").filter("apart").to_dicts()
 
 
 def null_rows(board: Leaderboard, measure: str) -> list[Row]:

@@ -36,6 +36,8 @@ class Paired:
     configuration: tuple[str, ...]
     event: Ints
     """(cases,), from 0, nondecreasing."""
+    outcome: Floats
+    """(cases,): what happened, 1 or 0."""
     without: Floats
     """(cases, replicates): squared errors without tools."""
     given: Floats
@@ -72,7 +74,9 @@ class Paired:
         names: dict[str, Any] = {
             name: tuple(getattr(self, name)[i] for i in places) for name in ("case", "market", "configuration")
         }
-        arrays: dict[str, Any] = {name: getattr(self, name)[keep] for name in ("without", "given", "calls", "cost")}
+        arrays: dict[str, Any] = {
+            name: getattr(self, name)[keep] for name in ("outcome", "without", "given", "calls", "cost")
+        }
         return replace(self, **names, **arrays, event=np.unique(self.event[keep], return_inverse=True)[1])
 
 
@@ -123,6 +127,7 @@ def paired_answers(answers: pl.DataFrame) -> Paired:
         market=tuple(cases["market_id"]),
         configuration=tuple(cases["configuration"]),
         event=cases["event_id"].rle_id().cast(pl.Int64).to_numpy(),
+        outcome=cases["outcome"].cast(pl.Float64).to_numpy(),
         without=spread(error, ~tools),
         given=spread(error, tools),
         calls=calls,

@@ -64,7 +64,9 @@ def tool_world(
 
     need = expected(bare, middle)
     return ToolWorld(
-        answers=_paired(event, (without - y[:, None]) ** 2, (given - y[:, None]) ** 2, np.asarray(2.0 * called, np.float64)),
+        answers=_paired(
+            event, y, (without - y[:, None]) ** 2, (given - y[:, None]) ** 2, np.asarray(2.0 * called, np.float64)
+        ),
         features=features,
         utility=need - expected(helped, one),
         need=need,
@@ -76,13 +78,14 @@ def tool_example() -> Paired:
     return tool_world(40, rng=np.random.default_rng(1)).answers
 
 
-def _paired(event: Ints, without: Floats, given: Floats, calls: Floats) -> Paired:
+def _paired(event: Ints, y: Floats, without: Floats, given: Floats, calls: Floats) -> Paired:
     names = tuple(f"m{i:03}" for i in range(len(event)))
     return Paired(
         case=("single_agent",) * len(event),
         market=names,
         configuration=("single_agent",) * len(event),
         event=event,
+        outcome=y,
         without=without,
         given=given,
         calls=calls,

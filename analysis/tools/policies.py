@@ -90,10 +90,9 @@ def policies(
     ones = np.ones_like(bare)
     rows = []
     for name, (score, calls, pick, share) in chosen.items():
-        told = summary(np.stack([ones, score], 1), kept.event, mean_of, resamples=resamples, level=level, bounds=UNIT)
-        gain = summary(
-            np.stack([ones, bare - score], 1), kept.event, mean_of, resamples=resamples, level=level, bounds=APART
-        )
+        how: dict[str, Any] = {"resamples": resamples, "level": level}
+        told = summary(np.stack([ones, score], 1), kept.event, mean_of, bounds=UNIT, outcome=kept.outcome, **how)
+        gain = summary(np.stack([ones, bare - score], 1), kept.event, mean_of, bounds=APART, **how)
         dear = kept.cost[:, 1] if name == OWN else kept.cost[:, 0] + pick * (kept.cost[:, 2] - kept.cost[:, 0])
         cost = float(np.mean(dear))
         row: dict[str, Any] = {"policy": name, "share": share, "calls": float(calls.mean()), "brier": told["estimate"]}

@@ -175,19 +175,18 @@ def _than_sampling(found: Findings) -> Iterator[str]:
         why = matched.table["reason"].drop_nulls().to_list()
         yield f"Nothing is said about plain sampling at the same cost: {why[0] if why else 'nothing else was run'}."
         return
-    together = f"interval of {matched.level:.2%}, one of {counted(found.tests, 'test')} of this report"
     clear = sampled_apart(found)
     for row in clear:
         word = "better" if row["premium"] > 0 else "worse"
         yield (
             f"{row['configuration']} does {word} than plain sampling for the same money, by {number(abs(row['premium']))} "
-            f"(premium {ends(row)}; {together})."
+            f"(premium {ends(row)})."
         )
     if len(clear) < len(rows):
         top = max((row for row in rows if row not in clear), key=lambda row: row["premium"])
         yield (
-            f"{'No configuration' if not clear else 'No other'} is told apart from plain sampling for the same money; the "
-            f"highest premium, of {top['configuration']}, is {number(top['premium'])} {ends(top)} ({together})."
+            f"{'No configuration' if not clear else 'No other'} is told apart from plain sampling for the same money, "
+            f"{CORRECTED}; the highest premium, of {top['configuration']}, is {number(top['premium'])} {ends(top)}."
         )
 
 

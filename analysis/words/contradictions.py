@@ -8,6 +8,7 @@ from coordeval.analysis.base.grid import PRICE
 
 _TESTS: Final = (("mcb", "mcb"), ("rel", "rel"))
 _LEVEL: Final = 0.05
+_NOTHING: Final = 1e-12
 _NOUNS: Final = (
     "agent|call|cell|configuration|contrast|day|difference|draw|event|forecast|interval|link|look|market|pair|part|pool|"
     "prediction|procedure|replicate|resample|test"
@@ -23,7 +24,7 @@ _SMALL: Final = re.compile(r"differ from the price's here:.*?(\d+) of (\d+) cell
 def contradictions(results: Mapping[str, Any], *texts: str) -> tuple[str, ...]:
     """What does not go together in a report: `results` as in results.json, `texts` as the terminal prints and the page has.
 
-    One difference with two intervals; a p-value and an interval of one component that disagree; what it would take to tell
+    One number with two intervals; a p-value and an interval of one component that disagree; what it would take to tell
     apart what is told apart; cells of which none says anything after some that do; an answer that is not what is stated;
     a text that lacks a verdict of the others; singular and plural.
     """
@@ -33,6 +34,7 @@ def contradictions(results: Mapping[str, Any], *texts: str) -> tuple[str, ...]:
         dict.fromkeys(
             (
                 *_intervals(results, sentences),
+                *_twice(results),
                 *_tests(results),
                 *_takes(results, sentences),
                 *_cells(sentences),
@@ -56,12 +58,50 @@ def _intervals(results: Mapping[str, Any], sentences: Sequence[str]) -> Iterator
             yield f"{row['first']} and {row['second']} have two intervals, one in comparisons and one in {where}"
     seen: dict[str, str] = {}
     for sentence in sentences:
-        if "plain sampling" in sentence or "premium" in sentence:  # another level
-            continue
         for size, low, high in _SPAN.findall(sentence):
             span = f"[{low}, {high}]"
             if seen.setdefault(size, span) != span and float(size):
                 yield f"the difference {size} has the intervals {seen[size]} and {span}"
+
+
+def _twice(results: Mapping[str, Any]) -> Iterator[str]:
+    """One number of the same ones that stands in two parts, each with an interval of its own."""
+    seen: list[tuple[str, set[str], float, tuple[float, float]]] = []
+    for where, names, (value, low, high) in _measured(results):
+        if value is None or low is None or high is None or abs(value) < _NOTHING:
+            continue
+        for there, others, other, ends in seen:
+            sign = -1 if value * other < 0 else 1
+            if there != where and names & others and abs(value - sign * other) < _NOTHING:
+                mine = sorted((sign * low, sign * high))
+                if any(_apart(a, b) for a, b in zip(mine, ends, strict=True)):
+                    yield f"{value:.4f} of {' and '.join(sorted(names))} has two intervals, in {there} and in {where}"
+        seen.append((where, names, value, (low, high)))
+
+
+def _measured(results: Mapping[str, Any]) -> Iterator[tuple[str, set[str], tuple[float | None, ...]]]:
+    """Part, who is measured, and (estimate, low, high), of Brier scores and of their differences."""
+    for row in results.get("comparisons") or ():
+        yield "comparisons", {row["first"], row["second"]}, _ends(row, "delta")
+    for row in results.get("intervals") or ():
+        if row["measure"] == "brier":
+            yield "intervals", {row["configuration"]}, _ends(row, "estimate")
+    for row in _rows(results, "compute_matched"):
+        yield "compute_matched", {row["configuration"]}, _ends(row, "premium")
+    for row in _rows(results, "compute_matched", "curve"):
+        if row["k"] == 1 and results.get("baseline"):
+            yield "the curve of plain sampling", {results["baseline"]}, _ends(row, "brier")
+    for row in _rows(results, "pooling"):
+        yield "pooling", {row["configuration"]}, _ends(row, "brier")
+        yield "pooling", {row["configuration"]}, (row["delta"], row["delta_low"], row["delta_high"])
+    for row in _rows(results, "coordination", "gain"):
+        yield "coordination", {row["configuration"]}, _ends(row, "estimate")
+    for row in _rows(results, "adjusted"):
+        yield "adjusted", {row["configuration"]}, _ends(row, "estimate")
+
+
+def _ends(row: Mapping[str, Any], estimate: str) -> tuple[float | None, ...]:
+    return row[estimate], row["low"], row["high"]
 
 
 def _apart(a: float | None, b: float | None) -> bool:

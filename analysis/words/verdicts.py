@@ -130,21 +130,22 @@ def _sampling(found: Findings) -> Verdict:
         why = matched.table["reason"].drop_nulls().to_list()
         said = f"There is nothing to compare with plain sampling: {why[0] if why else 'nothing else was run'}."
         return Verdict(**asked, answer="not asked", sentence=said)
-    clear = [row for row in rows if row["low"] is not None and row["low"] > 0]
+    clear = [row for row in rows if row["apart"] and row["premium"] > 0]
     top = max(clear or rows, key=lambda row: row["premium"])
     values: dict[str, Any] = {"estimate": top["premium"], "low": top["low"], "high": top["high"]}
     one = called(found) if found.baseline not in (None, LONE) else "one agent"
     values["rests_on"] = (
         f"{top['configuration']} against the mean of as many forecasts by {one} as its money buys, on "
-        f"{counted(top['n_markets'], 'market')}: {matched.level:.2%} interval, one of {counted(found.tests, 'test')}"
+        f"{counted(top['n_markets'], 'market')}: 95% interval, and {matched.alpha:.2%} is the level of one of "
+        f"{counted(found.tests, 'test')}"
     )
-    lead = f"{top['configuration']} is ahead of plain sampling by {_by(values, matched.level)}"
+    lead = f"{top['configuration']} is ahead of plain sampling by {_by(values)}"
     if clear:
         more = f", and so {'does' if len(clear) == 2 else 'do'} {len(clear) - 1} more" if len(clear) > 1 else ""
         return Verdict(**asked, answer="yes", sentence=f"{lead}{more}.", **values)
     margin = found.comparisons.margin if found.comparisons else 0.0
     if all(row["high"] is not None and row["high"] < margin for row in rows):
-        nearest = f"the nearest, {top['configuration']}, is {_signed(values, matched.level)}"
+        nearest = f"the nearest, {top['configuration']}, is {_signed(values)}"
         said = f"None is better than plain sampling by {margin:g} or more; {nearest}."
         return Verdict(**asked, answer="no", sentence=said, **values)
     ahead = top["premium"] > 0
@@ -152,10 +153,10 @@ def _sampling(found: Findings) -> Verdict:
     if ahead and top["low"] is not None:
         tail = (1 - matched.level) / 2
         sd = (top["high"] - top["low"]) / (2 * -float(special.ndtri(tail))) * top["n_markets"] ** 0.5
-        needed = markets_needed(top["premium"], sd, alpha=2 * tail) if sd > 0 else None
+        needed = markets_needed(top["premium"], sd, alpha=matched.alpha) if sd > 0 else None
     takes = _takes(needed, top["n_markets"])
-    seen = lead if ahead else f"The best, {top['configuration']}, {_behind(values, 'plain sampling', matched.level)}"
-    said = f"{seen}, {_chance(values, len(rows))}."
+    seen = lead if ahead else f"The best, {top['configuration']}, {_behind(values, 'plain sampling')}"
+    said = f"{seen}, {_chance(values, found.tests)}."
     return Verdict(**asked, answer="cannot tell yet", sentence=said, **values, **takes)
 
 
@@ -267,25 +268,24 @@ def _chance(values: dict[str, Any], tests: int) -> str:
     return "which chance alone could do" if alone else f"which chance alone could do in one of {tests} comparisons"
 
 
-def _interval(values: dict[str, Any], sign: int = 1, level: float | None = None) -> str:
-    """With its level where it is not the usual one: two intervals of one difference would contradict each other."""
+def _interval(values: dict[str, Any], sign: int = 1) -> str:
     if values["low"] is None or values["high"] is None:
         return " (no interval)"
     ends = sorted((sign * values["low"], sign * values["high"]))
-    return f" [{number(ends[0])}, {number(ends[1])}]{'' if level is None else f' at {level:.1%}'}"
+    return f" [{number(ends[0])}, {number(ends[1])}]"
 
 
-def _by(values: dict[str, Any], level: float | None = None) -> str:
-    return f"{number(values['estimate'])}{_interval(values, level=level)}"
+def _by(values: dict[str, Any]) -> str:
+    return f"{number(values['estimate'])}{_interval(values)}"
 
 
-def _behind(values: dict[str, Any], other: str, level: float | None = None) -> str:
+def _behind(values: dict[str, Any], other: str) -> str:
     if not values["estimate"]:
-        return f"scores the same as {other}{_interval(values, level=level)}"
-    return f"is behind {other} by {number(-values['estimate'])}{_interval(values, -1, level)}"
+        return f"scores the same as {other}{_interval(values)}"
+    return f"is behind {other} by {number(-values['estimate'])}{_interval(values, -1)}"
 
 
-def _signed(values: dict[str, Any], level: float | None = None) -> str:
+def _signed(values: dict[str, Any]) -> str:
     word = "better" if values["estimate"] > 0 else "worse" if values["estimate"] < 0 else "apart"
     sign = 1 if values["estimate"] >= 0 else -1
-    return f"{number(abs(values['estimate']))}{_interval(values, sign, level)} {word}"
+    return f"{number(abs(values['estimate']))}{_interval(values, sign)} {word}"

@@ -280,3 +280,20 @@ def test_the_worlds_of_the_selftest_have_the_split_that_is_said_of_them():
         assert estimate == pytest.approx(true[name], rel=0.12, abs=2e-5), name
     assert made.errors.shape[2] == REPLICATES
     assert np.ptp(null_cast().slope) == 0
+
+
+@pytest.mark.parametrize(("share", "thin"), [(None, None), (0.9, "resolved YES"), (-0.9, "resolved NO")])
+def test_scores_of_arms_have_no_interval_where_few_outcomes_tell(share, thin):
+    """As anywhere: with fewer than 15 events of a kind a score has none; differences keep theirs."""
+    cells = frame(markets=60)
+    if share is not None:
+        kept = cells.select("event_id").unique().sort("event_id")[:8]["event_id"].implode()
+        cells = cells.with_columns(
+            outcome=pl.when(pl.col("event_id").is_in(kept)).then(int(share > 0)).otherwise(int(share < 0))
+        )
+    found = separable(cells, ARMS, n=100)
+    assert found.means["brier"].null_count() == 0
+    for row in found.means.to_dicts():
+        assert (row["low"] is None) == (row["high"] is None) == (thin is not None)
+        assert thin is None or thin in row["reason"]
+    assert found.effects["low"].null_count() == 0

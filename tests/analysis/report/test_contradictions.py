@@ -39,6 +39,7 @@ STUDIES = {
     "no price, no baseline": lambda: (
         example().filter(pl.col("configuration") != "single_agent").with_columns(market_price=pl.lit(None, pl.Float64))
     ),
+    "as cheap as one agent": lambda: changed(example(markets=60), probability=nearer(P, 0.3)).with_columns(cost_usd=0.01),
     "one procedure": lambda: example().with_columns(call_graph=pl.lit("the same")),
 }
 
@@ -59,6 +60,26 @@ def test_no_report_contradicts_itself(name):
     assert contradictions(report.results(), out.getvalue(), read(report.html())) == ()
 
 
+def test_a_difference_from_one_agent_is_told_apart_from_plain_sampling_as_from_that_agent():
+    """For the money of one forecast there is one forecast: the two questions are one, and so are interval and answer."""
+    for share in (0.0, 0.6):
+        cells = changed(example(markets=60), probability=nearer(P, share)).with_columns(cost_usd=0.01)
+        found = build_report(cells, STUDY, resamples=60, n=400).results()
+        pairs = {row["first"]: row for row in found["comparisons"] if row["second"] == "single_agent"}
+        pairs |= {row["second"]: row for row in found["comparisons"] if row["first"] == "single_agent"}
+        for row in found["compute_matched"]["table"]:
+            pair = pairs[row["configuration"]]
+            assert {abs(row["low"]), abs(row["high"])} == {abs(pair["low"]), abs(pair["high"])}
+            if row["configuration"] == "independent_ensemble":
+                said = [each["of"] for each in found["stated"] if each["kind"] == "sampling"]
+                assert row["apart"] == ("independent_ensemble" in said) == (share == 0.6)
+        brier = {row["configuration"]: row for row in found["intervals"] if row["measure"] == "brier"}["single_agent"]
+        first = found["compute_matched"]["curve"][0]
+        assert (first["brier"], first["low"], first["high"]) == pytest.approx(
+            (brier["estimate"], brier["low"], brier["high"]), abs=1e-12
+        )
+
+
 def test_one_interval_for_one_difference_and_one_for_a_component():
     report = build_report(changed(example(markets=24), probability=1 - P), STUDY, resamples=60, n=2200)
     found = report.results()
@@ -75,6 +96,8 @@ def test_one_interval_for_one_difference_and_one_for_a_component():
 
 STATED = [{"kind": "pair", "of": "a", "than": "b", "estimate": -0.1}]
 PAIR = {"first": "a", "second": "b", "delta": -0.1, "low": -0.2, "high": -0.05}
+PREMIUM = {"configuration": "a", "premium": 0.1, "low": 0.05, "high": 0.2}
+BRIER = {"configuration": "one", "measure": "brier", "estimate": 0.2, "low": 0.1, "high": 0.3}
 NULL = {"table": [{"configuration": "a", "measure": "mcb", "p_value": 0.3}]}
 
 
@@ -89,6 +112,23 @@ NULL = {"table": [{"configuration": "a", "measure": "mcb", "p_value": 0.3}]}
             (),
             "has the intervals [0.0010, 0.0200] and [0.0020, 0.0200]",
             id="sentences",
+        ),
+        pytest.param(
+            {"comparisons": [PAIR], "compute_matched": {"table": [PREMIUM | {"high": 0.21}], "curve": []}},
+            (),
+            "0.1000 of a has two intervals, in comparisons and in compute_matched",
+            id="a pair, and plain sampling at the price of one",
+        ),
+        pytest.param({"comparisons": [PAIR], "compute_matched": {"table": [PREMIUM], "curve": []}}, (), None, id="the same"),
+        pytest.param(
+            {
+                "baseline": "one",
+                "intervals": [BRIER],
+                "compute_matched": {"table": [], "curve": [{"k": 1, "brier": 0.2, "low": 0.1, "high": 0.31}]},
+            },
+            (),
+            "0.2000 of one has two intervals",
+            id="the first point of the curve",
         ),
         pytest.param(
             {"component_nulls": NULL, "intervals": [{"configuration": "a", "measure": "mcb", "low": 0.01}]},

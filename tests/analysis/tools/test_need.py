@@ -1,5 +1,7 @@
 """Need and utility of tools against planted truth: noise is allowed for, and nothing is judged on what it was chosen by."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -174,3 +176,14 @@ def test_calls_that_brought_nothing_are_counted_by_why():
     }
     with pytest.raises(AnalysisError, match="lacks items"):
         wasted(pl.DataFrame(made).drop("items"))
+
+
+def test_scores_of_policies_have_no_interval_where_few_outcomes_tell():
+    world = tool_world(60, rng=np.random.default_rng(5)).answers
+    assert policies(world, n=50).points["low"].null_count() == 0
+    rare = replace(world, outcome=np.where(np.arange(len(world.event)) < 5, 1.0, 0.0))
+    points = policies(rare, n=50).points
+    assert points["brier"].null_count() == 0
+    assert points["low"].null_count() == points["high"].null_count() == points.height
+    assert all("resolved YES" in reason for reason in points["reason"])
+    assert points.filter(pl.col("policy") != "never")["gain_low"].null_count() == 0
