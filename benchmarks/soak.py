@@ -3,7 +3,7 @@
 `python -m benchmarks.soak --minutes 60`. The real process with the Prefect server that it starts; the venue and the model
 are stand-ins of this machine, and go wrong now and then. Every `--every` seconds somebody asks for a run of one of its
 deployments, as a person does in Prefect's UI: pulls that go one more day back, and the four jobs of prospective studies,
-some of them a second time. Memory is what the two processes that stay hold, `serve` and Prefect's server: the median of
+some of them a second time. Every forecast that was picked has to be answered in the end. Memory is what the two processes that stay hold, `serve` and Prefect's server: the median of
 the last sixth of the time against that of the sixth after the first, within FLAT.
 """
 
@@ -70,6 +70,8 @@ class Soak:
     asked: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     """Runs by the state that they ended in."""
+    forecasts: Counter[str] = field(default_factory=Counter)
+    """Those that were picked, by how they stand in the end."""
 
     def grown(self, name: str) -> tuple[float, float, float]:
         """(MB in the sixth of the time after the first, MB in the last sixth, share by which it grew)."""
@@ -135,6 +137,13 @@ def _wrong(seen: Soak, folder: Path, studies: int) -> list[str]:
         "SELECT job, study, day, count(*) AS n FROM days WHERE status = 'done' GROUP BY ALL"
     )
     found += [f"{row['job']} of {row['day']} was done {row['n']} times" for row in days.to_dicts() if row["n"] > 1]
+    picked = read(folder / "soak.duckdb").query(
+        "SELECT coalesce(f.status, 'not there') AS status, count(*) AS n FROM picks JOIN cells USING (study_id, market_id) "
+        "LEFT JOIN forecasts f USING (forecast_id) GROUP BY ALL"
+    )
+    seen.forecasts.update({row["status"]: row["n"] for row in picked.to_dicts()})
+    if set(seen.forecasts) != {"answered"}:
+        found.append(f"of {seen.forecasts.total()} picked forecasts {seen.forecasts['answered']} are answered")
     asked = [_command(), "verify", "--ledger", str(folder / "soak.duckdb")]
     verified = subprocess.run(asked, capture_output=True, text=True, check=False)
     if verified.returncode:
@@ -247,6 +256,7 @@ def main(minutes: float, every: float, seed: int, studies: int, kept: Path | Non
         asked = ", ".join(f"{count} {name}" for name, count in seen.asked.items())
         ended = ", ".join(f"{count} {name}" for name, count in seen.ended.items())
         print(f"{seen.memory[-1][0] / 60:.0f} minutes of serve, {seen.asked.total()} runs asked for ({asked}): {ended}")
+        print(f"  forecasts: {', '.join(f'{count} {name}' for name, count in seen.forecasts.items())}")
         for name in ("serve", "prefect"):
             early, late, share = seen.grown(name)
             print(
