@@ -1,4 +1,7 @@
-"""`coordeval serve` as a whole, with the Prefect server that it starts, as a target of kills."""
+"""`coordeval serve` as a whole, with the Prefect server and the runs that it starts, as a target of kills.
+
+All of them are killed at once, as by a machine that goes down, from the moment on at which the first run of a job is there.
+"""
 
 import functools
 import os
@@ -10,30 +13,94 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from benchmarks.kill_targets import AHEAD, Ready, columns, command
+from benchmarks.kill_targets import Ready, columns, command
+from coordeval.agents.standin import Faults, Running, StandIn
 from coordeval.ledger import read
 
 JOBS = {"forecast-open", "resolve-and-score", "monitor", "report"}
+CALLS_AT_ONCE = 4
+STUDY = f"""
+name = "ahead"
+replicates = 1
+budget_usd = 20
+configurations = ["market_price", "independent_ensemble", "peer_critique_debate"]
+[markets]
+source = "open"
+venue = "simulated"
+per_day = 2
+[model]
+provider = "anthropic"
+id = "claude-opus-4-6"
+max_tokens = 500
+base_url = "URL"
+[run]
+concurrent_calls = {CALLS_AT_ONCE}
+"""
 
 
 @contextmanager
 def serve(folder: Path) -> Iterator[Ready]:
     """A process of it wakes all jobs once at its start, for today; where they are done it is told to end."""
-    file = folder / "ahead.toml"
-    file.write_text(AHEAD)
-    yield Ready(functools.partial(_serve, str(file)), _same)
+    served = StandIn(Faults(seconds=0.3, spread=0.5), sampled=False)
+    with Running(served) as running:
+        file = folder / "ahead.toml"
+        file.write_text(STUDY.replace("URL", running.url))
+        yield Ready(
+            functools.partial(_serve, str(file), served.key),
+            _same,
+            served=lambda: len(served.seen),
+            under_way=CALLS_AT_ONCE,
+            study="ahead",
+            kill=_kill,
+            at_work=_works,
+        )
 
 
 def _same(ledger: Path) -> dict[str, object]:
-    """Each job of the day is done once; no forecast twice, and all that were picked are committed to."""
+    """Each job of the day is done once; no forecast twice, all answered, and all that were picked are committed to."""
     reader = read(ledger)
     once = "SELECT job, count(*) FROM days WHERE status = 'done' GROUP BY job ORDER BY job"
     counts = columns(ledger, {"forecasts": "count(*), count(DISTINCT forecast_id), min(status), max(status)"})
     leaves = "SELECT count(*), count(DISTINCT forecast_id) FROM commitment_leaves"
-    return {"days": reader.query(once).rows(), "leaves": reader.query(leaves).rows(), **counts}
+    draws = reader.query("SELECT count(*) FROM draws").item()
+    return {"days": reader.query(once).rows(), "leaves": reader.query(leaves).rows(), "draws": draws, **counts}
 
 
-def _serve(file: str, ledger: str) -> None:
+def _kill(pid: int, sent: int) -> None:
+    """It and all below it, also those that it starts meanwhile. They have sessions of their own: its group is not enough."""
+    known: set[int] = set()
+    if sent == signal.SIGKILL:
+        os.kill(pid, signal.SIGSTOP)
+    while below := set(_below(pid)) - known:
+        known |= below
+        for one in below:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGSTOP if sent == signal.SIGKILL else sent)
+    for one in (pid, *known):
+        if sent == signal.SIGKILL or one == pid:
+            with suppress(ProcessLookupError):
+                os.kill(one, sent)
+
+
+def _works(pid: int) -> bool:
+    """Whether a run of a job is there."""
+    for one in _below(pid):
+        with suppress(OSError):
+            if b"prefect.engine" in Path(f"/proc/{one}/cmdline").read_bytes():
+                return True
+    return False
+
+
+def _below(pid: int) -> Iterator[int]:
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for one in (task / "children").read_text().split():
+                yield int(one)
+                yield from _below(int(one))
+
+
+def _serve(file: str, key: str, ledger: str) -> None:
+    os.environ["ANTHROPIC_API_KEY"] = key
     os.environ["PREFECT_HOME"] = str(Path(ledger).parent / "prefect")
     os.environ.pop("PREFECT_API_URL", None)
     with socket.socket() as trial:

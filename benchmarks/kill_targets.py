@@ -94,6 +94,12 @@ class Ready:
     """Replies that were paid for so far."""
     under_way: int = 0
     """The most replies that can be under way at a kill."""
+    study: str = "kills"
+    """Whose books say what may have been charged without a stored reply."""
+    kill: Callable[[int, int], None] = os.kill
+    """Sends a process a signal, and those that it started."""
+    at_work: Callable[[int], bool] = lambda pid: True
+    """Whether the process is so far that a kill can do harm; from then on it is killed at a random moment."""
 
 
 Target = Callable[[Path], AbstractContextManager[Ready]]
@@ -157,7 +163,9 @@ def _run(file: str, key: str, ledger: str) -> None:
     from coordeval.flows.run import run
 
     os.environ["ANTHROPIC_API_KEY"] = key
-    run.score = lambda *given: os._exit(0)  # all is stored then and the ledger closed; the report takes twice as long as that
+    run.score = lambda *given: os._exit(
+        0
+    )  # all is stored then and the ledger closed; the report takes twice as long as that
     command("run", file, "--inline", "--yes", "--unchecked", "--ledger", ledger)
 
 

@@ -90,12 +90,10 @@ def measure(
     made.set_forkserver_preload(targets.IMPORTED_FIRST)
     with target(folder) as ready:
         whole_at = _new(folder / "whole", ready)
-        at = time.monotonic()
         try:
-            _ended(made.Process(target=ready.act, args=(str(whole_at),)), None, signal.SIGKILL)
+            _, usual = _ended(made.Process(target=ready.act, args=(str(whole_at),)), None, signal.SIGKILL, ready)
         except RuntimeError as error:
             raise RuntimeError(f"{error}: {_said(whole_at)}") from error
-        usual = time.monotonic() - at
         whole = ready.same(whole_at)
         while result.kills.total() < kills and time.monotonic() - began < seconds:
             before = ready.served()
@@ -106,10 +104,10 @@ def measure(
                 left = result.kills.total() < kills and time.monotonic() - began < seconds
                 way = rng.choice(ways)
                 sent = signal.SIGTERM if way == "SIGTERM" else signal.SIGKILL
-                at = time.monotonic()
                 try:
-                    if not _ended(child, rng.uniform(0.0, usual) if left else None, sent):
-                        usual = (usual + time.monotonic() - at) / 2  # the first one took longest
+                    met, took = _ended(child, rng.uniform(0.0, usual) if left else None, sent, ready)
+                    if not met:
+                        usual = (usual + took) / 2  # the first one took longest
                         break
                 except RuntimeError as error:
                     if not (result.told < result.cuts and _LOST in _said(ledger)):
@@ -127,8 +125,8 @@ def measure(
             result.wrong += [f"{ledger.parent.name}: {name} is another" for name in whole if own[name] != whole[name]]
             if ready.under_way:
                 result.served += ready.served() - before
-                result.stored += len(own["draws"])
-                result.reported += _reported(ledger)
+                result.stored += own["draws"] if isinstance(own["draws"], int) else len(own["draws"])
+                result.reported += _reported(ledger, ready.study)
     return result
 
 
@@ -149,16 +147,19 @@ def _new(folder: Path, ready: targets.Ready) -> Path:
     return folder / "x.duckdb"
 
 
-def _ended(child: Any, kill_after: float | None, sent: signal.Signals) -> bool:
-    """Whether the signal met it; False where it came to its end before. Raises RuntimeError where it failed by itself."""
+def _ended(child: Any, kill_after: float | None, sent: signal.Signals, ready: targets.Ready) -> tuple[bool, float]:
+    """(whether the signal met it, or it came to its end before; its seconds at work). RuntimeError where it failed by itself."""
     child.start()
+    while child.is_alive() and not ready.at_work(child.pid):
+        child.join(0.1)
+    at = time.monotonic()
     child.join(kill_after)
     if met := child.is_alive() and kill_after is not None:
-        os.kill(child.pid, sent)
+        ready.kill(child.pid, sent)
     child.join()
     if child.exitcode != 0 and not (met and child.exitcode in (-sent, 128 + sent, 130)):
         raise RuntimeError(f"a process ended with {child.exitcode} {'after ' + sent.name if met else 'by itself'}")
-    return bool(met)
+    return bool(met), time.monotonic() - at
 
 
 def _said(ledger: Path) -> str:
@@ -166,11 +167,11 @@ def _said(ledger: Path) -> str:
     return said.read_text()[-500:] if said.exists() else ""
 
 
-def _reported(ledger: Path) -> int:
+def _reported(ledger: Path, study: str) -> int:
     from coordeval.ledger import Ledger, read
 
     with Ledger.open(ledger, purpose="kills") as opened:
-        return opened.books(read(ledger).study("kills").study_id).uncertain
+        return opened.books(read(ledger).study(study).study_id).uncertain
 
 
 def report(name: str, result: Result) -> str:
