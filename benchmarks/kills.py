@@ -148,7 +148,7 @@ def _new(folder: Path, ready: targets.Ready) -> Path:
 
 
 def _ended(child: Any, kill_after: float | None, sent: signal.Signals, ready: targets.Ready) -> tuple[bool, float]:
-    """(whether the signal met it, or it came to its end before; its seconds at work). RuntimeError where it failed by itself."""
+    """(whether the signal met it before its end, its seconds at work). RuntimeError where it failed by itself."""
     child.start()
     while child.is_alive() and not ready.at_work(child.pid):
         child.join(0.1)

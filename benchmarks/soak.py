@@ -3,8 +3,9 @@
 `python -m benchmarks.soak --minutes 60`. The real process with the Prefect server that it starts; the venue and the model
 are stand-ins of this machine, and go wrong now and then. Every `--every` seconds somebody asks for a run of one of its
 deployments, as a person does in Prefect's UI: pulls that go one more day back, and the four jobs of prospective studies,
-some of them a second time. Every forecast that was picked has to be answered in the end. Memory is what the two processes that stay hold, `serve` and Prefect's server: the median of
-the last sixth of the time against that of the sixth after the first, within FLAT.
+some of them a second time. Every forecast that was picked has to be answered in the end. Memory is what the two processes
+that stay hold, `serve` and Prefect's server: the median of the last sixth of the time against that of the sixth after the
+first, within FLAT.
 """
 
 import argparse
