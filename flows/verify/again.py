@@ -29,7 +29,9 @@ from coordeval.market_data.gate import MarketView
 
 _CELLS = """
     SELECT any_value(c) AS cell, f.* FROM forecasts f JOIN cells c ON c.forecast_id = f.forecast_id
-    WHERE $study IS NULL OR c.study_id = $study GROUP BY ALL ORDER BY f.market_id, f.created_at, f.forecast_id
+    WHERE ($study IS NULL OR c.study_id = $study)
+        AND ($among IS NULL OR f.forecast_id IN (SELECT unnest($among::VARCHAR[])))
+    GROUP BY ALL ORDER BY f.market_id, f.created_at, f.forecast_id
 """
 _OF_FORECASTS = "SELECT t.* FROM {table} t WHERE forecast_id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY {order}"
 _CALLS = """
@@ -106,13 +108,14 @@ class Replay:
         self._made: dict[bytes, Configuration | str] = {}
         self._settings: dict[bytes, Settings | str] = {}
 
-    async def look(self, study_id: str | None, batch: int = 200) -> Part:
-        """Every forecast of a study, or of the ledger, `batch` at a time."""
+    async def look(self, study_id: str | None, batch: int = 200, among: Sequence[str] | None = None) -> Part:
+        """Every forecast of a study, or of the ledger, `batch` at a time; of those `among` them if given."""
         part = Part(
             name="replay", rule="made again from its stored replies, a forecast or game sends the same bytes and is the same"
         )
         start = 0
-        while (found := self._reader.query(f"{_CELLS} LIMIT {batch} OFFSET {start}", {"study": study_id})).height:
+        given = {"study": study_id, "among": None if among is None else list(among)}
+        while (found := self._reader.query(f"{_CELLS} LIMIT {batch} OFFSET {start}", given)).height:
             rows = found.to_dicts()
             start += batch
             stored = _Rows(self._reader, [row["forecast_id"] for row in rows])

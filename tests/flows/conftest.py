@@ -1,9 +1,11 @@
 """What the tests of runs share: small studies, and where the recorded data are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.flows.replayed import Again, replaying
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT.parent / "shared" / "data" / "coordination-traces-100"
@@ -23,6 +25,14 @@ provider = "simulated"
 @pytest.fixture(scope="module", autouse=True)
 def quick_reports(few_resamples: None) -> None:
     """In all of these tests."""
+
+
+@pytest.fixture(scope="module")
+def stored_is_made_again() -> Iterator[Again]:
+    """Whatever a module stores sends the same bytes again; what does not fails its last test."""
+    with replaying() as again:
+        yield again
+    assert not again.wrong
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from coordeval.market_data.errors import CoordevalError
 from tests.flows.conftest import SMALL
 from tests.flows.run.test_run import run
 
+pytestmark = pytest.mark.usefixtures("stored_is_made_again")
+
 OTHER = ('name = "small"', 'name = "other"')
 
 

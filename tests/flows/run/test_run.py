@@ -21,6 +21,8 @@ from coordeval.ledger import Ledger, read
 from coordeval.market_data.errors import CoordevalError, DataError
 from tests.flows.conftest import ROOT, SMALL
 
+pytestmark = pytest.mark.usefixtures("stored_is_made_again")
+
 
 def run(study: Path, path: Path) -> int:
     """Every step but the report, in this process; returns how many cells were asked."""
