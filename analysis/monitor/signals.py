@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 
-from coordeval.analysis.base.checks import AnalysisError
+from coordeval.analysis.base.checks import AnalysisError, Floats, Ints
 
 Kind = Literal["leaf", "joint", "outcome"]
 KINDS: Final[Mapping[Kind, str]] = {
@@ -148,25 +148,33 @@ def values(record: pl.DataFrame, signal: Signal) -> pl.DataFrame:
         record.lazy()
         .select("configuration", period.alias("period"), top.alias("top"), below.alias("below"))
         .filter(pl.all_horizontal(pl.col("period", "top", "below").is_not_null()), pl.col("below") > 0)
+        .sort("configuration", "period")
+        .with_columns(group=pl.struct("configuration", "period").rle_id())
         .collect()
     )
-    tops, belows = (_sums(rows, column) for column in ("top", "below"))
+    group = rows["group"].to_numpy()
+    forecasts = np.bincount(group)
+    begins = np.cumsum(forecasts) - forecasts
+    tops = _sums(rows["top"].to_numpy(), group, begins)
+    belows = forecasts.astype(np.float64) if signal.below is None else _sums(rows["below"].to_numpy(), group, begins)
+    found = {
+        "configuration": rows["configuration"].gather(begins),
+        "period": rows["period"].gather(begins),
+        "value": tops / belows,
+        "below": belows,
+        "forecasts": forecasts,
+    }
     # rounded, because equal values are ordered at random, and one bit is no difference
-    return tops.select(
-        "configuration", "period", value=(tops["sum"] / belows["sum"]).round_sig_figs(12),
-        below=belows["sum"].round_sig_figs(12), forecasts="forecasts",
-    )  # fmt: skip
+    return pl.DataFrame(found).with_columns(pl.col("value", "below").round_sig_figs(12))
 
 
-def _sums(rows: pl.DataFrame, column: str) -> pl.DataFrame:
-    """configuration, period, sum of `column`, forecasts: the same bits whatever the order of the rows, which decides the
-    last bits of a sum, and whatever the threads, by which polars splits a group into parts that it adds.
+def _sums(values: Floats, group: Ints, begins: Ints) -> Floats:
+    """The sum of each group, the same bits whatever the order of the rows, which decides the last bits of a sum, and
+    whatever the threads, by which polars splits a group into parts that it adds.
     """
-    rows = rows.sort("configuration", "period", column)
-    groups = rows.group_by("configuration", "period", maintain_order=True).agg(forecasts=pl.len().cast(pl.Int64))
-    begins = (groups["forecasts"].cum_sum() - groups["forecasts"]).to_numpy()
-    sums = np.add.reduceat(rows[column].to_numpy(), begins) if begins.size else np.empty(0)
-    return groups.with_columns(sum=pl.Series(sums, dtype=pl.Float64))
+    if not begins.size:
+        return np.empty(0)
+    return np.asarray(np.add.reduceat(values[np.lexsort((values, group))], begins), np.float64)
 
 
 def extremes(
