@@ -290,14 +290,16 @@ class _Window:
 def rarely_collecting() -> Iterator[None]:
     """While inside, Python looks for cycles among what was made since, and less often: what stood before (every module, the
     study, its plan) is most of what there is, stays to the end, and took a tenth of the processor to be looked through."""
-    before = gc.get_threshold()
-    gc.freeze()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    if not frozen:  # what somebody else has put aside is not put back
+        gc.freeze()
     gc.set_threshold(NEW_OBJECTS, *before[1:])
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def _batches(cells: Sequence[Cell], width: int) -> Iterator[Sequence[Cell]]:
