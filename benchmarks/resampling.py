@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 import polars as pl
 
-from coordeval.analysis import resampling
+from coordeval.analysis.base import resampling
 from coordeval.analysis.base.frames import Scored, scored
 from coordeval.analysis.base.grid import Grid, grid
 from coordeval.analysis.base.resampling import Resamples

@@ -93,3 +93,16 @@ def test_the_citation_says_what_the_project_says():
     said = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= set(said)
     assert (said["version"], said["license"], said["title"]) == (PROJECT["version"], PROJECT["license"], PROJECT["name"])
+
+
+def test_every_benchmark_can_be_imported_or_needs_a_package_that_only_it_has():
+    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__main__")
+    code = f"""
+for name in {names!r}:
+    try:
+        __import__("benchmarks." + name)
+    except ModuleNotFoundError as error:
+        assert error.name in ("tiktoken", "libcst", "inspect_ai"), (name, error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
