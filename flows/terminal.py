@@ -87,7 +87,7 @@ def plain_streams() -> None:
     codecs.register_error("coordeval.plain", _replaced)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed before the command began, as some services do
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  to the end of the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="coordeval.plain")
