@@ -39,6 +39,10 @@
   document.addEventListener("input", typing(true));
   document.addEventListener("change", typing(false));
   document.addEventListener("focusout", typing(false));
+  /* Dash's box puts the caret back to where it stood after each key, a moment later: into the middle of what came since. */
+  document.addEventListener("focusin", (event) => {
+    if (event.target.type === "search") event.target.setSelectionRange = () => {};
+  });
 
   function save(name, blob) {
     const link = document.createElement("a");

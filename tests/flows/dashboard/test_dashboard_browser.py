@@ -280,6 +280,14 @@ def test_the_table_sorts_searches_and_is_used_by_keyboard(visit):
     assert "q=MERGE" in page.url
 
 
+def test_letters_come_in_the_order_in_which_they_were_typed(visit):
+    page = visit("/markets?study=seen")
+    for text in ["MERGERSANDACQUISITIONS" * 4] * 4:
+        page.fill("#choose-q", "")
+        page.keyboard.type(text)
+        assert page.input_value("#choose-q") == text
+
+
 def test_work_that_ends_behind_a_page_takes_nothing_from_who_types_there(visit):
     page = visit("/markets?study=seen")
     page.focus("#choose-q")
