@@ -11,6 +11,7 @@ import pytest
 
 from coordeval.analysis.report.page import build_report
 from tests.analysis.report_data import HOSTILE, STUDY, synthetic
+from tests.thinned import first_of
 
 pytestmark = pytest.mark.browser
 FIGURES = 10
@@ -100,14 +101,24 @@ def look(browser, path):
 
 
 @pytest.fixture(scope="module")
-def with_name(tmp_path_factory):
-    """The page of a study in which one configuration has that name."""
+def closed(browser, path):
+    """The page of which nothing is opened yet, for tests that open parts of it: each finds it closed."""
+    page = opened_page(browser, path, width=1280, opened=False)
 
-    def made(name):
-        frame = synthetic().with_columns(pl.col("configuration").replace("single_agent", name))
-        return build_report(frame, STUDY, resamples=5, n=200).write(tmp_path_factory.mktemp("named"))
+    def again():
+        page.evaluate("location.hash = ''")
+        page.evaluate("document.querySelectorAll('details[open]').forEach((one) => { one.open = false; })")
+        return page
 
-    return cache(made)
+    return again
+
+
+@pytest.fixture(scope="module")
+def with_a_long_name(tmp_path_factory):
+    """The page of a study in which one configuration has a name that takes room."""
+    long = "a_configuration_with_a_rather_long_name_v2"
+    frame = synthetic().with_columns(pl.col("configuration").replace("single_agent", long))
+    return build_report(frame, STUDY, resamples=5, n=200).write(tmp_path_factory.mktemp("named"))
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +127,7 @@ def with_curve(tmp_path_factory):
     return build_report(frame, STUDY, resamples=5, n=200).write(tmp_path_factory.mktemp("curve"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize(("width", "scheme"), first_of([(1200, "light"), (400, "light"), (1200, "dark"), (400, "dark")], 3))
 def test_it_draws_everything_asks_for_nothing_and_complains_of_nothing(look, path, width, scheme):
     page = look(width, scheme)
     assert page.asked == [path.as_uri()]
@@ -128,18 +138,17 @@ def test_it_draws_everything_asks_for_nothing_and_complains_of_nothing(look, pat
 
 
 @pytest.mark.parametrize("width", [1200, 400])
-@pytest.mark.parametrize("name", ["single_agent", "a_configuration_with_a_rather_long_name_v2"])
-def test_nothing_is_cut_off_and_no_label_is_on_another(visit, with_name, width, name):
-    page = visit(width=width, path=with_name(name))
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_nothing_is_cut_off_and_no_label_is_on_another(look, width):
+    assert look(width, "light").evaluate(FAULTS) == []
+
+
+@pytest.mark.parametrize("make", ["with_a_long_name", "with_curve"])
+def test_nor_where_names_are_long_or_the_curve_of_plain_sampling_is_drawn(visit, request, make):
+    page = visit(path=request.getfixturevalue(make), figures=FIGURES + (make == "with_curve"))
     assert page.evaluate(FAULTS) == []
-
-
-@pytest.mark.parametrize("width", [1200, 400])
-def test_the_curve_of_plain_sampling_has_no_label_on_another(visit, with_curve, width):
-    page = visit(width=width, path=with_curve, figures=FIGURES + 1)
-    assert page.locator('[data-figure="matched"] .trace').count() > 5
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.set_viewport_size({"width": 400, "height": 900})
+    until(page, "document.documentElement.scrollWidth <= 400")
+    until(page, "[...document.querySelectorAll('.plot .main-svg')].every((one) => one.getBoundingClientRect().width < 400)")
     assert page.evaluate(FAULTS) == []
 
 
@@ -172,8 +181,8 @@ def test_a_hostile_question_is_shown_as_text(look):
     assert page.alerts == []
 
 
-def test_figures_follow_the_colour_scheme_and_print_in_light(visit):
-    page = visit(scheme="dark")
+def test_figures_follow_the_colour_scheme_and_print_in_light(look):
+    page = look(1200, "dark")
 
     def background():
         return page.evaluate("document.querySelector('.plot').layout.paper_bgcolor")
@@ -187,10 +196,12 @@ def test_figures_follow_the_colour_scheme_and_print_in_light(visit):
     page.emulate_media(color_scheme="light")
     until(page, "document.querySelector('.plot').layout.paper_bgcolor === '#ffffff'")
     assert len(page.pdf()) > 50_000
+    page.emulate_media(color_scheme="dark")
+    until(page, f"document.querySelector('.plot').layout.paper_bgcolor === '{dark}'")
 
 
-def test_figures_fit_the_paper_and_then_the_window_again(visit):
-    page = visit()
+def test_figures_fit_the_paper_and_then_the_window_again(look):
+    page = look(1200, "light")
     page.set_viewport_size({"width": 500, "height": 900})
     until(page, "document.querySelector('[data-figure=plane] .main-svg').getBoundingClientRect().width < 500")
     page.set_viewport_size({"width": 1200, "height": 900})
@@ -203,8 +214,8 @@ def test_figures_fit_the_paper_and_then_the_window_again(visit):
 
 
 @pytest.mark.parametrize("anchor", ["comparisons", "markets", "figure-plane", "answer-market", "w-brier"])
-def test_a_link_to_anything_opens_what_it_is_in(visit, path, anchor):
-    page = visit(opened=False)
+def test_a_link_to_anything_opens_what_it_is_in(closed, anchor):
+    page = closed()
     assert not page.locator(f"#{anchor}").is_visible()
     page.evaluate(f"location.hash = '#{anchor}'")
     until(page, f"document.getElementById('{anchor}').getBoundingClientRect().height > 0")
@@ -212,8 +223,8 @@ def test_a_link_to_anything_opens_what_it_is_in(visit, path, anchor):
     assert page.wrong == []
 
 
-def test_the_answers_are_on_the_first_screen_and_all_else_is_one_click_away(visit):
-    page = visit(width=1280, opened=False)
+def test_the_answers_are_on_the_first_screen_and_all_else_is_one_click_away(closed):
+    page = closed()
     for name in ("market", "baseline", "sampling", "apart"):
         box = page.locator(f"#verdict-{name}").bounding_box()
         assert box["y"] + box["height"] <= 720, name
@@ -257,8 +268,8 @@ def test_every_table_is_a_file_too(look):
     assert started.value.suggested_filename == "comparisons.csv"
 
 
-def test_a_table_that_goes_on_says_so_on_a_phone(visit):
-    page = visit(width=390)
+def test_a_table_that_goes_on_says_so_on_a_phone(look):
+    page = look(400, "light")
     assert (
         page.evaluate("""[...document.querySelectorAll('.scroll')].filter((box) =>
         (box.scrollWidth > box.clientWidth + 2) !== box.classList.contains('goes-on')).length""")

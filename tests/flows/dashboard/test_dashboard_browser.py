@@ -34,6 +34,11 @@ SMALL = """() => [...document.querySelectorAll('main *')]
     .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
     .filter((e) => parseFloat(getComputedStyle(e).fontSize) < 12)
     .map((e) => `${e.className}: ${e.textContent.slice(0, 30)}`)"""
+FOLLOWED = """(address) => {
+    history.pushState({}, '', address);
+    window.dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
+}"""
+WIDE = {"width": 1280, "height": 720}
 NAMES = [page.path.strip("/") or "overview" for page in PAGES]
 
 
@@ -81,16 +86,13 @@ def shoot(page, name):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-@pytest.fixture
-def visit(browser, server):
-    """Opens an address of the dashboard; what it asked for and what went wrong are lists on the page."""
-    contexts = []
+@pytest.fixture(scope="module")
+def opened(browser, server):
+    """Loads an address in a page of its own; what it asked for and what went wrong are lists on the page."""
+    # no colour is on its way to another one while contrast is measured
+    context = browser.new_context(viewport=WIDE, color_scheme="light", reduced_motion="reduce")
 
-    def go(address, *, width=1280, scheme="light"):
-        # no colour is on its way to another one while contrast is measured
-        how = {"color_scheme": scheme, "reduced_motion": "reduce"}
-        context = browser.new_context(viewport={"width": width, "height": 720}, **how)
-        contexts.append(context)
+    def go(address):
         page = context.new_page()
         page.outside, page.wrong, page.alerts = [], [], []
         page.on(
@@ -105,16 +107,38 @@ def visit(browser, server):
         return page
 
     yield go
-    for context in contexts:
-        context.close()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def kept(opened):
+    """One page for all tests: to load Dash and Plotly anew costs more than most tests do after it."""
+    return opened("/trust?study=seen")
+
+
+@pytest.fixture
+def visit(kept):
+    """Goes to an address as a link of the dashboard does, wide and in the light, with nothing said against it yet."""
+
+    def go(address):
+        for said in (kept.outside, kept.wrong, kept.alerts):
+            said.clear()
+        kept.set_viewport_size(WIDE)
+        kept.emulate_media(color_scheme="light")
+        kept.evaluate(FOLLOWED, address)
+        until(kept, READY)
+        until(kept, LIGHT)
+        return kept
+
+    return go
 
 
 @pytest.fixture
 def settled(visit):
     """Opens an address and waits until the long work is done, so that the page no longer changes by itself."""
 
-    def go(address, **how):
-        page = visit(address, **how)
+    def go(address):
+        page = visit(address)
         until(page, "!document.querySelector('main').innerText.includes('being computed')")
         until(page, READY)
         return page
@@ -147,6 +171,8 @@ def serious(page):
     ]
 
 
+LIGHT = """() => document.querySelector('main').dataset.colours === 'light'
+    && [...document.querySelectorAll("main .js-plotly-plot")].every((p) => p.layout.paper_bgcolor !== "#14181c")"""
 DARK = """() => document.querySelector('main').dataset.colours === 'dark'
     && getComputedStyle(document.body).backgroundColor === "rgb(20, 24, 28)" && document.title.length > 9
     && [...document.querySelectorAll("main .js-plotly-plot")].every((p) => p.layout.paper_bgcolor === "#14181c")"""
@@ -189,7 +215,7 @@ def nothing_went_wrong(page):
     assert page.alerts == []
 
 
-def test_a_filter_changes_the_figure_and_the_address_restores_the_view(settled, visit):
+def test_a_filter_changes_the_figure_and_the_address_restores_the_view(settled, opened):
     page = settled("/components?study=seen")
     plane = (
         "document.querySelector('main .plot .js-plotly-plot').data.filter((t) => t.mode === 'markers').map((t) => t.y[0])"
@@ -202,7 +228,7 @@ def test_a_filter_changes_the_figure_and_the_address_restores_the_view(settled, 
     until(page, "document.querySelector('main').innerText.includes('MCB (less is better)')")
     shown = page.evaluate(plane)
     assert shown != before
-    again = visit("/" + page.url.split("/", 3)[3])
+    again = opened("/" + page.url.split("/", 3)[3])
     assert again.evaluate(plane) == pytest.approx(shown)
     assert again.evaluate("document.querySelector('#choose-replicate').value") == "1"
     assert again.evaluate("document.querySelector('#choose-kind').value") == "corp"
@@ -239,22 +265,23 @@ def test_from_a_point_of_the_plane_to_a_market_to_its_conversation(settled):
 
 
 def test_planted_scripts_do_not_run_anywhere(visit, hostile):
+    markup = "document.querySelectorAll('main script, main iframe, main img[src=x], main b').length"
     page = visit(address_of("forecast", hostile))
     page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true; })")
     text = page.locator("main").inner_text()
     for planted in ("<img src=x onerror=alert('question')>", "<script>alert('rationale')</script>", "alert('tool')"):
         assert planted in text
-    page.goto(page.url.split("/forecast")[0] + address_of("market", hostile))
-    until(page, READY)
-    assert page.locator("main h1").inner_text() == HOSTILE
-    page.goto(page.url.split("/market")[0] + "/markets?study=seen&q=merge")
-    until(page, READY)
-    assert page.locator(".ag-row a").first.inner_text() == HOSTILE
-    page.goto(page.url.split("/markets")[0] + "/compare?study=seen&first=single_agent&second=market_price")
-    until(page, READY)
+    assert (page.alerts, page.evaluate(markup)) == ([], 0)
+    for address, shown in (
+        (address_of("market", hostile), "main h1"),
+        ("/markets?study=seen&q=merge", ".ag-row a"),
+    ):
+        page = visit(address)
+        assert page.locator(shown).first.inner_text() == HOSTILE
+        assert (page.alerts, page.evaluate(markup)) == ([], 0)
+    page = visit("/compare?study=seen&first=single_agent&second=market_price")
     page.wait_for_timeout(200)
-    assert page.alerts == []
-    assert page.evaluate("document.querySelectorAll('main script, main iframe, main img[src=x], main b').length") == 0
+    assert (page.alerts, page.evaluate(markup)) == ([], 0)
     page.evaluate(
         "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s); }"
     )
@@ -286,6 +313,7 @@ def test_letters_come_in_the_order_in_which_they_were_typed(visit):
         page.fill("#choose-q", "")
         page.keyboard.type(text)
         assert page.input_value("#choose-q") == text
+    page.fill("#choose-q", "")
 
 
 def test_work_that_ends_behind_a_page_takes_nothing_from_who_types_there(visit):
@@ -326,14 +354,15 @@ def test_a_page_follows_a_run_without_being_loaded_again(visit, ledger):
     assert page.wrong == []
 
 
-def test_the_switch_changes_the_colours_and_is_remembered(visit):
-    page = visit("/?study=seen")
+def test_the_switch_changes_the_colours_and_is_remembered(opened):
+    page = opened("/?study=seen")
     page.locator("#theme-switch").focus()
     page.keyboard.press("Enter")
     until(page, "document.querySelector('.js-plotly-plot').layout.paper_bgcolor === '#14181c'")
     page.reload()
     until(page, READY)
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.evaluate("localStorage.clear()")  # the other pages follow the system again
 
 
 @pytest.mark.parametrize(("button", "begins"), [("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"configuration,")])
