@@ -15,6 +15,7 @@ import numpy.typing as npt
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError, Floats, Ints, at_least, chosen
 from coordeval.analysis.base.numerals import SAME
+from coordeval.analysis.base.one_thread import one_thread
 from coordeval.analysis.base.scipy_parts import special
 
 Method = Literal[
@@ -170,9 +171,11 @@ def measured(
     width = flat.shape[1]
     rows = max(1, _BLOCK // width)
     blocks = resamples.weights(rows=max(16, width // 4))  # fewer rows, and reading the right side again takes longest
+    with one_thread():
+        resampled = np.concatenate([of(weights @ flat) for weights in blocks])
     return Draws(
         estimate=of(total)[0],
-        resampled=np.concatenate([of(weights @ flat) for weights in blocks]),
+        resampled=resampled,
         left_out=np.concatenate([of(total - flat[i : i + rows]) for i in range(0, events, rows)]) if left_out else None,
         turned=None if turned is None else _each_turned(of, total, flat, turned.reshape(events, -1), rows),
     )

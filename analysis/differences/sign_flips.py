@@ -7,6 +7,7 @@ import numpy as np
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError, Floats, at_least
 from coordeval.analysis.base.numerals import SAME, without_rounding
+from coordeval.analysis.base.one_thread import one_thread
 from coordeval.analysis.base.scipy_parts import special
 
 _BLOCK = 2_000_000  # random signs held at a time
@@ -57,7 +58,8 @@ def sign_flip(sums: Floats, *, n: int = 10_000, seed: int = 0) -> list[tuple[flo
     for done in range(0, 0 if all(exact) else n, rows):
         shape = (min(rows, n - done), -(-events // 8))
         drawn = np.unpackbits(np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8).reshape(shape), axis=1)
-        flipped = 2 * (drawn[:, :events].astype(np.float64) @ sums) - sums.sum(axis=0)
+        with one_thread():
+            flipped = 2 * (drawn[:, :events].astype(np.float64) @ sums) - sums.sum(axis=0)
         beyond += np.sum(np.abs(flipped) >= seen, axis=0)
 
     def one(k: int) -> tuple[float, bool]:

@@ -12,6 +12,7 @@ from coordeval.analysis.base.checks import Floats, outcomes, probabilities
 from coordeval.analysis.base.frames import Scored
 from coordeval.analysis.base.grid import Grid, grid, units_of
 from coordeval.analysis.base.numerals import SAME
+from coordeval.analysis.base.one_thread import one_thread
 from coordeval.analysis.base.resampling import (
     PLAIN,
     UNIT,
@@ -201,7 +202,8 @@ def _smooth(sample: Grid, p: Floats, resamples: Resamples) -> tuple[float, Float
     )
     residual = np.asarray(summed, np.float64).reshape(-1, size)
     count = np.bincount(event, minlength=resamples.events).astype(np.float64)
-    drawn = [_widths(ratio(w @ residual, (w @ count)[:, None])) for w in resamples.weights(rows=16)]
+    with one_thread():
+        drawn = [_widths(ratio(w @ residual, (w @ count)[:, None])) for w in resamples.weights(rows=16)]
     return float(_widths(residual.sum(axis=0)[None] / p.size)[0]), np.concatenate(drawn)
 
 
