@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from coordeval.analysis.base.checks import AnalysisError, Floats
+from coordeval.analysis.base.frames import ascends
 
 ESTIMATES: Final[dict[str, type[pl.DataType]]] = {
     "configuration": pl.String,
@@ -38,13 +39,16 @@ def resolved(frame: pl.DataFrame) -> pl.DataFrame:
     """
     if absent := [name for name in ESTIMATES if name not in frame.columns]:
         raise AnalysisError(f"the frame of estimates lacks {', '.join(absent)}: it needs the columns {', '.join(ESTIMATES)}")
-    typed = frame.select(pl.col(name).cast(kind) for name, kind in ESTIMATES.items()).sort(*CELL, "ask")
+    typed = frame.select(pl.col(name).cast(kind) for name, kind in ESTIMATES.items())
     key = [*CELL, "ask"]
+    ordered = ascends(typed, key)
+    typed = typed if ordered else typed.sort(key)
+    twice = pl.lit(False) if ordered else pl.struct(key).is_duplicated()
     for column, broken, rule in (
         ("probability", pl.col("probability").is_between(0, 1).fill_null(False).not_(), "it must lie in [0, 1]"),
         ("outcome", pl.col("outcome").is_in([0, 1]).not_(), "it must be 0 or 1, or null while unresolved"),
         ("forecast", pl.col("forecast").is_between(0, 1).not_(), "it must lie in [0, 1], or be null where it failed"),
-        ("ask", pl.struct(key).is_duplicated(), "this ask is there twice; keep one row per estimate"),
+        ("ask", twice, "this ask is there twice; keep one row per estimate"),
     ):
         if (wrong := typed.filter(broken)).height:
             row = wrong.row(0, named=True)

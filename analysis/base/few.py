@@ -14,7 +14,7 @@ EVEN: Final = 20
 
 
 def thin(y: Floats, event: Ints, p: Floats | None = None) -> str | None:
-    """Why a study is thin, None where it is not. `y`, `event`, the forecasts `p`: (markets,); `event` are numbers.
+    """Why a study is thin, None where it is not. `y`, `event`, the forecasts `p`: (markets,); `event` are numbers from 0.
 
     With few events of a kind the resamples of those that were seen know too little of those that could have been: in
     simulated worlds where 4% resolve YES, or where forecasts are near 0 and 1, plain 95% intervals of one
@@ -28,11 +28,12 @@ def thin(y: Floats, event: Ints, p: Floats | None = None) -> str | None:
     (None, '8 events resolved YES')
     """
     for said, mine in (("resolved YES", y == 1), ("resolved NO", y == 0)):
-        if (n := np.unique(event[mine]).size) < FEW:
+        if (n := np.count_nonzero(np.bincount(event[mine]))) < FEW:
             return f"{counted(n, 'event')} {said}"
-    size = np.unique(event, return_counts=True)[1].astype(np.float64)
+    size = np.bincount(event).astype(np.float64)
+    size = size[size > 0]
     if (weight := size.sum() ** 2 / (size @ size)) < EVEN:
         return f"the events weigh as much as {weight:.0f} of one size"
-    if p is not None and (n := np.unique(event[np.abs(p - y) > 0.5]).size) < FEW:
+    if p is not None and (n := np.count_nonzero(np.bincount(event[np.abs(p - y) > 0.5]))) < FEW:
         return f"{counted(n, 'event')} resolved against the forecast"
     return None

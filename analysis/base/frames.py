@@ -1,5 +1,6 @@
 """The frame of forecasts that every analysis starts from, its rules, and what is done about missing forecasts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -117,19 +118,41 @@ def validated(frame: pl.DataFrame) -> pl.DataFrame:
     for column, broken, rule in _RULES:
         if (wrong := cells.filter(broken)).height:
             raise AnalysisError(f"{_cell(wrong)}: {column} is {wrong[column][0]!r}, {rule}")
-    if (twice := cells.filter(cells.select(KEY).is_duplicated()).sort(KEY)).height:
+    ordered = ascends(cells, KEY)
+    if not ordered and (twice := cells.filter(cells.select(KEY).is_duplicated()).sort(KEY)).height:
         raise AnalysisError(
             f"{_cell(twice)}: this cell is there more than once; keep one row per (configuration, market, replicate)"
         )
     cells = _one_price(cells)
-    spread = cells.group_by("market_id", maintain_order=True).agg(pl.col(_FACTS).unique(maintain_order=True))
+    of_markets = cells.select("market_id", *_FACTS).unique()
+    several = of_markets.filter(of_markets["market_id"].is_duplicated())["market_id"]
+    spread = (
+        cells.filter(pl.col("market_id").is_in(several.implode()))
+        .group_by("market_id", maintain_order=True)
+        .agg(pl.col(_FACTS).unique(maintain_order=True))
+    )
     for fact in _FACTS:
         if (wrong := spread.filter(pl.col(fact).list.len() > 1)).height:
             raise AnalysisError(
                 f"market {wrong['market_id'][0]}: {fact} is {wrong[fact][0].to_list()}, one market has one {fact}; "
                 "if these are different markets or as-of times, give them ids or frames of their own"
             )
-    return cells.sort(KEY)
+    return cells if ordered else cells.sort(KEY)
+
+
+def ascends(frame: pl.DataFrame, key: Sequence[str]) -> bool:
+    """Whether every row has a higher key than the one before: then nothing need be sorted, and no row is there twice.
+
+    >>> import polars as pl
+    >>> from coordeval.analysis.base.frames import ascends
+    >>> frame = pl.DataFrame({"market": ["a", "a", "b"], "replicate": [0, 1, 0]})
+    >>> ascends(frame, ["market", "replicate"]), ascends(frame, ["market"]), ascends(frame, ["replicate"])
+    (True, False, False)
+    """
+    after = pl.lit(False)
+    for name in reversed(key):
+        after = (pl.col(name) > pl.col(name).shift()) | ((pl.col(name) == pl.col(name).shift()) & after)
+    return frame.height < 2 or frame.select(after.slice(1).all(ignore_nulls=False)).item() is True
 
 
 def nothing_scored(policy: Policy) -> str:

@@ -18,6 +18,7 @@ from coordeval.analysis.base.few import thin
 from coordeval.analysis.base.frames import Policy, Scored
 from coordeval.analysis.base.grid import PRICE, Grid, grid, units_of
 from coordeval.analysis.base.numerals import counted, distinct
+from coordeval.analysis.base.one_thread import one_thread
 from coordeval.analysis.base.resampling import (
     APART,
     PLAIN,
@@ -378,9 +379,11 @@ def _corp(sample: Grid, p: Floats, resamples: Resamples, *, left_out: bool, turn
         return np.stack([score - best, base * (1 - base) - best], axis=1)[:, :, None]
 
     events = resamples.events
+    with one_thread():
+        resampled = np.concatenate([of(weights) for weights in resamples.weights()])
     return Draws(
         estimate=of(np.ones((1, events)))[0],
-        resampled=np.concatenate([of(weights) for weights in resamples.weights()]),
+        resampled=resampled,
         left_out=np.concatenate([of(1.0 - (np.arange(events) == g)[None]) for g in range(events)]) if left_out else None,
         turned=_in_blocks(lambda g: of(np.ones((g.size, events)), np.where(event == g[:, None], 1 - y, y)), events)
         if turned

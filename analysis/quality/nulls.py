@@ -11,6 +11,7 @@ from coordeval.analysis.base.checks import AnalysisError, Floats, Ints, at_least
 from coordeval.analysis.base.frames import Policy, Scored
 from coordeval.analysis.base.grid import Grid, grid, units_of
 from coordeval.analysis.base.numerals import SAME, distinct
+from coordeval.analysis.base.one_thread import one_thread
 from coordeval.analysis.base.scipy_parts import special
 from coordeval.analysis.quality.bootstrap import MEASURES, binned_terms
 from coordeval.analysis.quality.corp import explained
@@ -134,7 +135,8 @@ def nulls(
         return np.asarray(np.add.reduceat(values, first, axis=-1) / replicates, np.float64)
 
     seen = of(lambda unit: sample.y[None, unit.place])[0]
-    drawn = np.concatenate([of(hits) for hits in _outcomes(sample, within_events, n=n, seed=seed)])
+    with one_thread():
+        drawn = np.concatenate([of(hits) for hits in _outcomes(sample, within_events, n=n, seed=seed)])
     markets = (~np.isnan(sample.p).all(axis=2)).sum(axis=0)
     rows = [
         {"configuration": name, "measure": measure, "n_markets": int(markets[c])}

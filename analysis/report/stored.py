@@ -22,6 +22,7 @@ from coordeval.analysis.base.checks import AnalysisError
 from coordeval.analysis.report.later import Later
 
 _HOME = "coordeval.analysis."
+_ROWS = 65_536
 _PLAIN = (NoneType, bool, int, float, str)
 
 
@@ -101,7 +102,7 @@ def _tree(value: Any, parts: dict[str, bytes]) -> Any:  # noqa: PLR0911, PLR0912
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
         return {"number": [value.dtype.str, value.item()]}
     if kind is pl.DataFrame:
-        return {"frame": _part(parts, ".arrow", value.rechunk().write_ipc)}
+        return {"frame": _part(parts, ".arrow", _pieces(value) if isinstance(parts, _Hashed) else value.rechunk().write_ipc)}
     if kind.__module__.startswith(_HOME) and kind.__qualname__.isidentifier():
         name = f"{kind.__module__}:{kind.__qualname__}"
         if is_dataclass(kind):
@@ -124,6 +125,16 @@ def _part(parts: dict[str, bytes], suffix: str, write: Any) -> str:
     write(file)
     parts[name] = file.getvalue()
     return name
+
+
+def _pieces(frame: pl.DataFrame) -> Any:
+    """Writes the rows some at a time, always the same ones together: frames in any chunks give the same bytes, uncopied."""
+
+    def write(file: Any) -> None:
+        for start in range(0, max(1, frame.height), _ROWS):
+            frame.slice(start, _ROWS).rechunk().write_ipc(file)
+
+    return write
 
 
 def _value(tree: Any, archive: zipfile.ZipFile) -> Any:  # noqa: PLR0911, PLR0912

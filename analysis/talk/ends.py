@@ -11,7 +11,7 @@ import polars as pl
 
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError
-from coordeval.analysis.base.estimates import CELL
+from coordeval.analysis.base.estimates import CELL, numbered
 from coordeval.analysis.base.numerals import SAME
 from coordeval.analysis.base.resampling import UNIT
 from coordeval.analysis.talk.credit import TOLERANCE
@@ -101,7 +101,7 @@ def ends(
     >>> found.filter(pl.col("measure").is_in(["liveness", "validity"])).select("measure", pl.col("estimate").round(2)).rows()
     [('liveness', 0.31), ('validity', 0.94)]
     """
-    every = ends_of(said, cells, tolerance=tolerance)
+    every = numbered(ends_of(said, cells, tolerance=tolerance))
     tell = Telling(n, seed, level)
     rows: list[dict[str, Any]] = []
     for name in said["configuration"].unique().sort():

@@ -16,6 +16,7 @@ import polars as pl
 
 from coordeval.analysis.base.arguments import asked
 from coordeval.analysis.base.checks import AnalysisError, Floats
+from coordeval.analysis.base.estimates import numbered
 from coordeval.analysis.base.numerals import SAME
 from coordeval.analysis.base.resampling import AMOUNT, FREE, UNIT, Bounds, ratio
 from coordeval.analysis.talk.telling import NUMBERS, Telling, table
@@ -77,6 +78,7 @@ def scaling(
         .filter(p.is_not_null(), y.is_not_null())
         .with_columns(success=right, brier=(p - y) ** 2)
         .sort("configuration", "market_id", "replicate")
+        .pipe(numbered)
     )
     tell = Telling(n, seed, level)
     alone = _markets(cells.filter(configuration=baseline)).select("market_id", *(pl.col(c).alias(f"{c}_1") for c in _PAIRED))
@@ -93,10 +95,9 @@ def scaling(
         sent = mine.select(pl.col("turns", "messages").cast(pl.Float64)).to_numpy()
         why = "no cell is resolved and answered, or no model was called"
         rows.append({"configuration": name, "measure": "message_density"} | tell.row(mine, sent, why=why, bounds=AMOUNT))
-        alike = mine.with_columns(
-            pl.Series("alike", [similarity(texts or ()) for texts in mine["texts"].to_list()], pl.Float64)
-        )
-        alike = alike.drop_nulls("alike")
+        alike = mine.drop_nulls("texts")  # of a large study few were read
+        likeness = [similarity(texts) for texts in alike["texts"].to_list()]
+        alike = alike.with_columns(alike=pl.Series(likeness, dtype=pl.Float64)).drop_nulls("alike")
         told = tell.mean(alike, alike["alike"].to_numpy(), why="no two agents write in a last round", bounds=UNIT)
         rows.append({"configuration": name, "measure": "redundancy"} | told)
     return table(rows, _SCHEMA)

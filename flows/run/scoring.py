@@ -1,10 +1,12 @@
 """The last step of a run: what is stored becomes a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 import polars as pl
 
@@ -30,6 +32,10 @@ from coordeval.ledger.reader import Study
 from coordeval.ledger.talk import talked_frame
 from coordeval.market_data.errors import CoordevalError
 
+_LEAST_MEMORY: Final = 1_000_000_000
+"""Bytes for DuckDB, or half as much again as the ledger has: it would keep whatever it has read and computed until the report
+is made. With half of what the ledger has it does not get by."""
+
 
 def score(
     ledger_path: Path,
@@ -46,29 +52,29 @@ def score(
 
     What was computed before from the same rows is taken from the folder `.computed` beside the ledger.
     """
-    whole = read(ledger_path)
-    if study is None:
-        known = whole.studies()
-        if known.is_empty():
-            raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
-        study = str(known["study_id"][0])
-    several = arms_table(whole.study(study).content)
-    named = one_of(whole, study, arm).arm
-    beside = None
-    if several.height > 1:
-        frame = whole.forecast_frame(study).filter(pl.col("configuration") != PROBE)
-        beside = (frame.drop("question"), several, between(whole, study))
-    with in_arm(whole, study, named) as reader:  # a run may be writing: what is scored must fit together
-        stored = reader.study(study)
-        forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != left_out(reader))
-        facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
-        facts |= {"texts_of_unknown_age": reader.texts_of_unknown_age(stored.study_id)}
-        if stored.source == "open":
-            facts |= {"ahead": standing_of(reader, stored.study_id)}
-        if unread := stored_roles_not_read(reader, stored):
-            facts |= {"roles_not_read": unread}
-        record = recorded(reader, stored.study_id, forecasts)
-        audit = audit_kept(reader, stored.study_id, record.control)
+    with _reading(ledger_path) as whole:
+        if study is None:
+            known = whole.studies()
+            if known.is_empty():
+                raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
+            study = str(known["study_id"][0])
+        several = arms_table(whole.study(study).content)
+        named = one_of(whole, study, arm).arm
+        beside = None
+        if several.height > 1:
+            frame = whole.forecast_frame(study).filter(pl.col("configuration") != PROBE)
+            beside = (frame.drop("question"), several, between(whole, study))
+        with in_arm(whole, study, named) as reader:  # a run may be writing: what is scored must fit together
+            stored = reader.study(study)
+            forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != left_out(reader))
+            facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
+            facts |= {"texts_of_unknown_age": reader.texts_of_unknown_age(stored.study_id)}
+            if stored.source == "open":
+                facts |= {"ahead": standing_of(reader, stored.study_id)}
+            if unread := stored_roles_not_read(reader, stored):
+                facts |= {"roles_not_read": unread}
+            record = recorded(reader, stored.study_id, forecasts)
+            audit = audit_kept(reader, stored.study_id, record.control)
     more: dict[str, Any] = {"record": record, "baseline": baseline, "audit": audit, "arm": named}
     if beside is not None or named != MAIN:
         facts |= _of_arm(stored, named)
@@ -78,6 +84,15 @@ def score(
             ledger_path, ("arms", *beside, policy), lambda: arms_of(frame, table, policy=policy, between=held)
         )
     return kept(ledger_path, (forecasts, facts, policy, more), lambda: build_report(forecasts, facts, policy=policy, **more))
+
+
+@contextmanager
+def _reading(ledger_path: Path) -> Iterator[Reader]:
+    """The ledger; what queries need beyond their memory they write into a folder that nobody else uses."""
+    size = ledger_path.stat().st_size if ledger_path.is_file() else 0  # what is no ledger `read` refuses
+    memory = f"{max(_LEAST_MEMORY, 3 * size // 2)}B"
+    with TemporaryDirectory(prefix="coordeval-", ignore_cleanup_errors=True) as scratch:
+        yield read(ledger_path, settings={"memory_limit": memory, "temp_directory": scratch})
 
 
 def _of_arm(stored: Study, arm: str) -> dict[str, Any]:
