@@ -16,19 +16,6 @@ from coordeval.ledger import read
 
 MARKETS = 1_000
 SECONDS = 30
-_REQUEST = """
-    json_object('model', 'generated', 'max_tokens', 2000, 'system', repeat('How to judge. ', 200),
-        'tools', [{'name': 'market_details'}, {'name': 'search_evidence'}],
-        'messages', [{'role': 'user', 'content': concat_ws(chr(10), '<market>', 'Question: ' || question,
-            'As of: 2026-10-21', 'Market price of YES: 0.400', '</market>', repeat('Weigh it. ', 250), ask)}])
-"""
-_DRAWS = f"""
-    INSERT INTO draws BY NAME
-    SELECT draw_id, any_value(md5(draw_id)) AS request_id, any_value(market_id) AS market_id, 0 AS replicate, 0 AS k,
-        'generated' AS model, 'generated' AS served_model, any_value({_REQUEST}) AS request, '{{}}' AS reply,
-        20000 AS micro_usd, any_value(forecast_id) AS payer, TIMESTAMPTZ '2026-11-20' AS created_at
-    FROM calls JOIN forecasts USING (forecast_id) JOIN markets USING (market_id) GROUP BY draw_id
-"""
 _TOOLS = """
     INSERT INTO tool_calls BY NAME
     SELECT forecast_id, ask, turn, position, tool, '{}' AS arguments, 3 AS items, false AS error,
@@ -45,8 +32,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.duckdb"
         forecasts = large_ledger.make(path, markets=MARKETS)
+        large_ledger.with_requests(path)
         with duckdb.connect(str(path)) as con:
-            for statement in (_DRAWS, _TOOLS, _REPORTS):
+            for statement in (_TOOLS, _REPORTS):
                 con.execute(statement)
             asked = con.execute("SELECT (SELECT count(*) FROM draws), (SELECT count(*) FROM tool_calls)").fetchone() or (
                 0,

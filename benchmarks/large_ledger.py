@@ -81,6 +81,28 @@ def make(path: Path, *, markets: int = MARKETS, seed: int = 0) -> int:
     return markets * REPLICATES * len(ASKS)
 
 
+def with_requests(path: Path) -> int:
+    """Adds the bytes of a request of 6 KB for each draw, alike but for the market's facts; returns how many."""
+    with duckdb.connect(path) as con:
+        con.execute(_DRAWS)
+        return int(con.execute("SELECT count(*) FROM draws").fetchall()[0][0])
+
+
+_REQUEST = """
+    json_object('model', 'generated', 'max_tokens', 2000, 'system', repeat('How to judge. ', 200),
+        'tools', [{'name': 'market_details'}, {'name': 'search_evidence'}],
+        'messages', [{'role': 'user', 'content': concat_ws(chr(10), '<market>', 'Question: ' || question,
+            'As of: 2026-10-21', 'Market price of YES: 0.400', '</market>', repeat('Weigh it. ', 250), ask)}])
+"""
+_DRAWS = f"""
+    INSERT INTO draws BY NAME
+    SELECT draw_id, any_value(md5(draw_id)) AS request_id, any_value(market_id) AS market_id, 0 AS replicate, 0 AS k,
+        'generated' AS model, 'generated' AS served_model, any_value({_REQUEST}) AS request, '{{}}' AS reply,
+        20000 AS micro_usd, any_value(forecast_id) AS payer, TIMESTAMPTZ '2026-11-20' AS created_at
+    FROM calls JOIN forecasts USING (forecast_id) JOIN markets USING (market_id) GROUP BY draw_id
+"""
+
+
 def _study(con: duckdb.DuckDBPyConnection) -> None:
     known = load().classes
     elements = {name: known[name].elements.as_dict() for name in ASKS}

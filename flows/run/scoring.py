@@ -33,7 +33,7 @@ from coordeval.ledger.talk import talked_frame
 from coordeval.market_data.errors import CoordevalError
 
 _LEAST_MEMORY: Final = 1_000_000_000
-"""Bytes for DuckDB, or half as much again as the ledger has: it would keep whatever it has read and computed until the report
+"""Bytes for DuckDB, or half as much again as the ledger has: it would keep whatever it has read until the report
 is made. With half of what the ledger has it does not get by."""
 
 
