@@ -28,12 +28,12 @@ def thin(y: Floats, event: Ints, p: Floats | None = None) -> str | None:
     (None, '8 events resolved YES')
     """
     for said, mine in (("resolved YES", y == 1), ("resolved NO", y == 0)):
-        if (n := np.count_nonzero(np.bincount(event[mine]))) < FEW:
+        if (n := int(np.count_nonzero(np.bincount(event[mine])))) < FEW:
             return f"{counted(n, 'event')} {said}"
     size = np.bincount(event).astype(np.float64)
     size = size[size > 0]
     if (weight := size.sum() ** 2 / (size @ size)) < EVEN:
         return f"the events weigh as much as {weight:.0f} of one size"
-    if p is not None and (n := np.count_nonzero(np.bincount(event[np.abs(p - y) > 0.5]))) < FEW:
+    if p is not None and (n := int(np.count_nonzero(np.bincount(event[np.abs(p - y) > 0.5])))) < FEW:
         return f"{counted(n, 'event')} resolved against the forecast"
     return None

@@ -22,7 +22,8 @@ def one_thread() -> AbstractContextManager[Any]:
     >>> found.tolist()
     [[3.0], [3.0]]
     """
-    return _controller().limit(limits=1, user_api="blas")
+    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limited
 
 
 @cache
