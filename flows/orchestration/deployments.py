@@ -25,7 +25,7 @@ RETRIES, RETRY_SECONDS = 2, 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployed:
-    """One deployment: `job` wakes at its `cron` (UTC) with these parameters. One run of it at a time, the others wait."""
+    """One deployment: `job` wakes at its `cron` (UTC) with these parameters."""
 
     job: Job
     name: str
@@ -55,8 +55,6 @@ class Deployed:
             "parameters": dict(self.parameters),
             "tags": list(self.tags),
             "work_queue": self.queue,
-            "concurrency_limit": 1,
-            "collision_strategy": "ENQUEUE",
             "retries": RETRIES,
             "retry_delay_seconds": RETRY_SECONDS,
         }
@@ -111,8 +109,12 @@ def _one(job: Job, name: str, parameters: Mapping[str, Any], tag: str, marks: It
 
 
 def made_of(deployed: Deployed, *, work_pool: str | None = None) -> "RunnerDeployment":
-    """The deployment in Prefect's own terms. Not to be called within an event loop: Prefect would make a coroutine of it."""
-    from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+    """The deployment in Prefect's own terms. Not to be called within an event loop: Prefect would make a coroutine of it.
+
+    It has no limit of concurrency: the runner, or the queue, takes one run at a time, and the ledger gives a day to one. A
+    limit's slot is held by a run that was killed for ever where the server went with it (Prefect 3.8.8 knows in memory alone
+    who holds one), and the job never runs again.
+    """
     from prefect.deployments.runner import RunnerDeployment
     from prefect.schedules import Cron
     from prefect.types.entrypoint import EntrypointType
@@ -125,7 +127,6 @@ def made_of(deployed: Deployed, *, work_pool: str | None = None) -> "RunnerDeplo
         parameters=dict(deployed.parameters),
         tags=list(deployed.tags),
         description=deployed.job.about,
-        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE),
         work_pool_name=work_pool,
         work_queue_name=deployed.queue if work_pool else None,
         entrypoint_type=EntrypointType.MODULE_PATH,

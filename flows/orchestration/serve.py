@@ -235,7 +235,8 @@ async def _added(runner: Any, one: "RunnerDeployment") -> "UUID":
 
 async def drop_late(client: Any, ids: "Sequence[UUID]") -> int:
     """Deletes the runs that fell due, or hang in being submitted, while nobody served: the days they were for are in the
-    ledger, and one wake-up does them all. Returns how many there were."""
+    ledger, and one wake-up does them all. Those that went with an earlier `serve` are said to have crashed. Returns how many
+    there were."""
     from datetime import UTC
 
     from prefect.client.schemas.filters import (
@@ -247,6 +248,8 @@ async def drop_late(client: Any, ids: "Sequence[UUID]") -> int:
         FlowRunFilterStateType,
     )
     from prefect.client.schemas.objects import StateType
+    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.states import Crashed
     from prefect.types import DateTime
 
     due = FlowRunFilterNextScheduledStartTime(before_=DateTime.now(UTC))
@@ -254,11 +257,19 @@ async def drop_late(client: Any, ids: "Sequence[UUID]") -> int:
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])), next_scheduled_start_time=due
     )
     hanging = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
+    begun = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING]))
+    )
+    ours = DeploymentFilter(id=DeploymentFilterId(any_=list(ids)))
     count = 0
-    for which in (waiting, hanging):
-        ours = DeploymentFilter(id=DeploymentFilterId(any_=list(ids)))
+    for which in (waiting, hanging, begun):
         for run in await client.read_flow_runs(flow_run_filter=which, deployment_filter=ours):
-            await client.delete_flow_run(run.id)
+            if which is begun:
+                gone: Any = Crashed(message="its process was killed, or its machine stopped; the ledger has what was done")
+                with contextlib.suppress(PrefectHTTPStatusError):  # it holds a limit that an earlier version made: gone too
+                    await client.set_flow_run_state(run.id, gone, force=True)
+            else:
+                await client.delete_flow_run(run.id)
             count += 1
     return count
 

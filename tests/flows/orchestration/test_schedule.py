@@ -271,6 +271,33 @@ def test_what_fell_due_while_nobody_served_is_dropped_because_one_wake_up_does_a
     assert asyncio.run(look()) == [2, 0]
 
 
+def test_a_run_that_was_killed_holds_up_no_other_one_and_is_said_to_have_crashed(server, ran):
+    from prefect.client.orchestration import get_client
+    from prefect.states import Pending, Running
+
+    from coordeval.flows.orchestration.deployments import made_of, planned
+    from coordeval.flows.orchestration.serve import drop_late
+
+    study, ledger = ran
+    made, renewed = (made_of(planned([study], ledger, [])[0]) for _ in range(2))
+    made.concurrency_limit = 1  # as earlier versions made them
+
+    async def look():
+        made_id = await asyncio.to_thread(made.apply)
+        assert await asyncio.to_thread(renewed.apply) == made_id, "it is renewed"
+        async with get_client() as client:
+            killed, after = [await client.create_flow_run_from_deployment(made_id) for _ in range(2)]
+            for run, state in ((killed, Pending()), (killed, Running()), (after, Pending())):
+                await client.set_flow_run_state(run.id, state)
+            begun = (await client.read_flow_run(after.id)).state
+            await drop_late(client, [made_id])
+            return begun, (await client.read_flow_run(killed.id)).state
+
+    begun, killed = asyncio.run(look())
+    assert begun.name == "Pending", "and it is not told to wait for a slot"
+    assert (killed.name, "killed" in killed.message) == ("Crashed", True)
+
+
 def test_deploy_makes_each_job_once_on_a_work_pool_that_exists_and_names_those_there_are(server, ran):
     from coordeval.flows.orchestration.deployments import planned
     from coordeval.flows.orchestration.serve import deploy
