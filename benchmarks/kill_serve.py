@@ -1,6 +1,7 @@
-"""`coordeval serve` as a whole, with the Prefect server and the runs that it starts, as a target of kills.
+"""`coordeval serve` as a whole, with the runs that it starts and now and then the Prefect server, as a target of kills.
 
 All of them are killed at once, as by a machine that goes down, from the moment on at which the first run of a job is there.
+A start of Prefect's server takes longer than all else, so one goes on, and every fourth kill meets it too.
 """
 
 import functools
@@ -10,15 +11,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.kill_targets import Ready, columns, command
 from coordeval.agents.standin import Faults, Running, StandIn
+from coordeval.flows.orchestration.serve import _started
+from coordeval.flows.orchestration.server import quiet_prefect
 from coordeval.ledger import read
 
 JOBS = {"forecast-open", "resolve-and-score", "monitor", "report"}
 CALLS_AT_ONCE = 4
+SERVER_TOO = 4
+"""Of so many kills one also meets Prefect's server."""
 STUDY = f"""
 name = "ahead"
 replicates = 1
@@ -38,22 +43,57 @@ concurrent_calls = {CALLS_AT_ONCE}
 """
 
 
+class Server:
+    """Prefect's, as `serve` starts it: it outlives the process that is killed, and starts again with what it stored."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.kills, self._open = home, 0, ExitStack()
+        with socket.socket() as trial:
+            trial.bind(("127.0.0.1", 0))
+            self.port = trial.getsockname()[1]
+        self.api = f"http://127.0.0.1:{self.port}/api"
+
+    def start(self) -> None:
+        self._process = self._open.enter_context(_started(self.port, self.home / "server.log", self.api))
+
+    def end(self) -> None:
+        self._open.close()
+
+    def kill(self, pid: int, sent: int) -> None:
+        """`serve`, what is below it and, every so often, this one."""
+        self.kills += 1
+        if too := self.kills % SERVER_TOO == 0:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        _kill(pid, sent)
+        if too:
+            self.end()
+            self.start()
+
+
 @contextmanager
 def serve(folder: Path) -> Iterator[Ready]:
     """A process of it wakes all jobs once at its start, for today; where they are done it is told to end."""
     served = StandIn(Faults(seconds=0.3, spread=0.5), sampled=False)
+    quiet_prefect()
+    server = Server(folder / "prefect")
+    os.environ["PREFECT_HOME"] = str(server.home)
+    os.environ["PREFECT_RUNNER_POLL_FREQUENCY"] = "1"  # seconds between a run's end and the next one's start; else 10
     with Running(served) as running:
         file = folder / "ahead.toml"
         file.write_text(STUDY.replace("URL", running.url))
-        yield Ready(
-            functools.partial(_serve, str(file), served.key),
-            _same,
-            served=lambda: len(served.seen),
-            under_way=CALLS_AT_ONCE,
-            study="ahead",
-            kill=_kill,
-            at_work=_works,
-        )
+        server.start()
+        try:
+            yield Ready(
+                functools.partial(_serve, str(file), served.key, server.api),
+                _same,
+                served=lambda: len(served.seen),
+                under_way=CALLS_AT_ONCE,
+                study="ahead",
+                kill=server.kill,
+                at_work=_works,
+            )
+        finally:
+            server.end()
 
 
 def _same(ledger: Path) -> dict[str, object]:
@@ -99,13 +139,9 @@ def _below(pid: int) -> Iterator[int]:
                 yield from _below(int(one))
 
 
-def _serve(file: str, key: str, ledger: str) -> None:
+def _serve(file: str, key: str, api: str, ledger: str) -> None:
     os.environ["ANTHROPIC_API_KEY"] = key
-    os.environ["PREFECT_HOME"] = str(Path(ledger).parent / "prefect")
-    os.environ.pop("PREFECT_API_URL", None)
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port = trial.getsockname()[1]
+    os.environ["PREFECT_API_URL"] = api
     over = threading.Event()
 
     def watch() -> None:
@@ -115,7 +151,7 @@ def _serve(file: str, key: str, ledger: str) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
-    command("serve", file, "--port", str(port), "--ledger", ledger, fine=over)
+    command("serve", file, "--ledger", ledger, fine=over)
 
 
 def _done(ledger: Path) -> set[str]:

@@ -13,7 +13,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +29,10 @@ CUT_BYTES = 4096
 """The most that a power cut takes from the end of a log, or of a file that is not yet in its place."""
 _LOST = ".journal is damaged"
 """What a process says that finds less in a journal than was stored. It says so once."""
+PATIENCE = 900
+"""Seconds in which a process that nobody kills has to come to its end."""
+SAY_SECONDS = 20
+"""Between two lines that say how far a target is."""
 LOGS = ("-wal", ".wal", ".partial")
 SLOWER = 20
 """Times the latency that tests have: a process mostly waits for its replies then, and a kill mostly finds some under way."""
@@ -83,9 +87,11 @@ def measure(
     seed: int,
     seconds: float = float("inf"),
     ways: tuple[str, ...] = WAYS,
+    say: Callable[[str], None] = lambda said: None,
 ) -> Result:
     """Kill it so often, at most for so long, and hold what is stored against what a process stores that nobody kills."""
     rng, result, began = Random(seed), Result(), time.monotonic()
+    said_at = began
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(targets.IMPORTED_FIRST)
     with target(folder) as ready:
@@ -95,6 +101,7 @@ def measure(
         except RuntimeError as error:
             raise RuntimeError(f"{error}: {_said(whole_at)}") from error
         whole = ready.same(whole_at)
+        say(f"a process that nobody kills is at work for {usual:.1f} s")
         while result.kills.total() < kills and time.monotonic() - began < seconds:
             before = ready.served()
             ledger = _new(folder / f"killed-{result.ledgers}", ready)
@@ -117,6 +124,9 @@ def measure(
                     Path(f"{ledger}.said").unlink()
                     continue
                 result.kills[way] += 1
+                if time.monotonic() > said_at + SAY_SECONDS:
+                    said_at = time.monotonic()
+                    say(f"{result.kills.total()} of {kills} kills, {result.ledgers - 1} ledgers complete")
                 result.at_kills += ready.under_way
                 if way == "power cut" and cut_last_write(ledger.parent, rng):
                     result.cuts += 1
@@ -153,9 +163,13 @@ def _ended(child: Any, kill_after: float | None, sent: signal.Signals, ready: ta
     while child.is_alive() and not ready.at_work(child.pid):
         child.join(0.1)
     at = time.monotonic()
-    child.join(kill_after)
-    if met := child.is_alive() and kill_after is not None:
+    child.join(PATIENCE if kill_after is None else kill_after)
+    if (met := child.is_alive()) and kill_after is not None:
         ready.kill(child.pid, sent)
+        child.join(PATIENCE)
+    if child.is_alive():
+        ready.kill(child.pid, signal.SIGKILL)
+        raise RuntimeError(f"a process did not end in {PATIENCE} s{f' after {sent.name}' if kill_after is not None else ''}")
     child.join()
     if child.exitcode != 0 and not (met and child.exitcode in (-sent, 128 + sent, 130)):
         raise RuntimeError(f"a process ended with {child.exitcode} {'after ' + sent.name if met else 'by itself'}")
@@ -191,6 +205,10 @@ def report(name: str, result: Result) -> str:
     )
 
 
+def _say(name: str, said: str) -> None:
+    print(f"  {name}: {said}", flush=True)
+
+
 def _folder() -> AbstractContextManager[str]:
     return tempfile.TemporaryDirectory(prefix="kills-")
 
@@ -206,7 +224,8 @@ def main(
         began = time.monotonic()
         with _folder() as folder:
             most = max(1, round(kills * own))
-            result = measure(target, Path(folder), kills=most, seed=seed, seconds=seconds * own, ways=ways)
+            say = partial(_say, name)
+            result = measure(target, Path(folder), kills=most, seed=seed, seconds=seconds * own, ways=ways, say=say)
         print(f"{report(name, result)} ({time.monotonic() - began:.0f} s, seed {seed})", flush=True)
         sound &= result.sound
     return int(not sound)
