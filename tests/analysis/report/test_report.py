@@ -4,7 +4,9 @@ import io
 import json
 import re
 import tempfile
+from collections import Counter
 from dataclasses import asdict
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from coordeval.analysis.study.leaderboard import REFERENCE
 from coordeval.analysis.words.standing import HINDSIGHT
 from tests.analysis.reference import DATA, recorded
 from tests.analysis.report_data import CONFIGURATIONS, ELEMENTS, HOSTILE, STUDY, synthetic
+from tests.flows.verify.test_hostile_text import WITHOUT_HALVES
 
 
 def strict(text):
@@ -368,6 +371,23 @@ class TestPage:
     def test_text_from_data_is_escaped(self, page):
         assert HOSTILE not in page
         assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+    @pytest.mark.proof
+    def test_it_has_the_same_elements_and_attributes_whatever_texts_say(self, record_property):
+        def made_of(texts):
+            number = pl.col("market_id").str.slice(1).cast(int)
+            said = number.replace_strict(dict(enumerate(texts)), return_dtype=pl.String)
+            frame = synthetic(markets=len(texts), replicates=1).with_columns(question=said, category=said)
+            frame = frame.with_columns(reason=pl.when(pl.col("reason").is_not_null()).then(said))
+            found = Counter()
+            parser = HTMLParser()
+            parser.handle_starttag = lambda tag, attributes: found.update([tag, *((tag, name) for name, _ in attributes)])
+            parser.feed(build_report(frame, STUDY, resamples=50).html())
+            return found
+
+        texts = list(WITHOUT_HALVES.values())
+        record_property("tried", len(texts))
+        assert made_of(texts) == made_of([f"question {i}" for i in range(len(texts))])
 
     def test_it_refers_to_nothing_outside_itself(self, page):
         assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", own_words(page))

@@ -50,8 +50,10 @@ def test_this_machine_is_answered(who):
 
 
 @pytest.mark.parametrize("who", FOREIGN)
-def test_nobody_else_is(who):
-    for method in ("GET", "POST", "OPTIONS"):
+def test_nobody_else_is(who, record_property):
+    methods = ("GET", "POST", "OPTIONS")
+    record_property("tried", len([*methods, "websocket"]))
+    for method in methods:
         assert answer(*FOREIGN[who], method).status_code == 403
     said = []
 

@@ -40,7 +40,7 @@ os._exit(0)
 """
 
 
-def test_a_study_runs_and_is_reported_with_the_network_cut_off(tmp_path: Path):
+def test_a_study_runs_and_is_reported_with_the_network_cut_off(tmp_path: Path, record_property):
     (tmp_path / "alone.toml").write_text(STUDY)
     commands = [
         "run alone.toml --inline --ledger l.duckdb",
@@ -56,5 +56,6 @@ def test_a_study_runs_and_is_reported_with_the_network_cut_off(tmp_path: Path):
         [sys.executable, "-c", LISTENED, *commands], capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
     )
     statuses, asked = json.loads(done.stderr.strip().splitlines()[-1])
+    record_property("tried", len(statuses))
     assert asked == []
     assert set(statuses.values()) == {0}, (statuses, done.stderr)

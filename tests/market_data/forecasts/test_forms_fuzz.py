@@ -99,8 +99,11 @@ def sound(rows):
             assert row.get(name) is None or (type(row[name]) is int and row[name] >= 0)
 
 
+LOGS = 200
+
+
 @pytest.mark.parametrize("name", FORMS)
-def test_no_value_in_any_place_ends_in_anything_but_rows_or_one_message(name, tmp_path):
+def test_no_value_in_any_place_ends_in_anything_but_rows_or_one_message(name, tmp_path, record_property):
     form, file = load().classes[name](), FORMS[name](tmp_path)
     parts, write = contents(file)
     tried = 0
@@ -110,6 +113,7 @@ def test_no_value_in_any_place_ends_in_anything_but_rows_or_one_message(name, tm
                 write({**parts, part: changed(parts[part], path, value)})
                 sound(read_all(form, file))
                 tried += 1
+    record_property("tried", tried)
     assert tried > 100
 
 
@@ -123,11 +127,12 @@ def test_what_was_found_in_logs_of_inspect_is_said_or_read(what, tmp_path):
     sound(read_all(load().classes["inspect"](), file))
 
 
-def test_a_damaged_log_of_inspect_is_refused_or_whole(tmp_path):
+def test_a_damaged_log_of_inspect_is_refused_or_whole(tmp_path, record_property):
+    record_property("tried", LOGS)
     form, file = load().classes["inspect"](), inspect_log(tmp_path)
     whole, rows, luck = file.read_bytes(), read_all(form, file), random.Random(1)
     refused = 0
-    for _ in range(200):
+    for _ in range(LOGS):
         content = bytearray(whole)
         for _ in range(luck.randint(1, 3)):
             content[luck.randrange(len(content))] ^= luck.randrange(1, 256)

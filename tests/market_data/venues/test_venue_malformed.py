@@ -134,18 +134,21 @@ def mutated(payload, path, value):
 
 
 @pytest.mark.parametrize("parser", PARSERS)
-def test_no_value_in_any_place_ends_in_anything_but_an_answer_or_a_named_refusal(parser):
+def test_no_value_in_any_place_ends_in_anything_but_an_answer_or_a_named_refusal(parser, record_property):
     payload, parse = PARSERS[parser]
+    tried = 0
     for path in places(payload):
         for name, value in ODD.items():
             if not path and parser.endswith((" market", "question", "post")) and not isinstance(value, dict):
                 continue  # a row that is no object never reaches its parser
+            tried += 1
             try:
                 parse(mutated(payload, path, value))
             except CoordevalError as refused:
                 str(refused).encode()
             except Exception as error:
                 pytest.fail(f"{parser}, {name} at {path}: {type(error).__name__}: {error}")
+    record_property("tried", tried)
 
 
 ROWS = {
@@ -157,13 +160,14 @@ ROWS = {
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("venue", ROWS)
-def test_one_bad_row_of_a_page_is_refused_and_its_neighbours_stay(venue, name, tmp_path):
+def test_one_bad_row_of_a_page_is_refused_and_its_neighbours_stay(venue, name, tmp_path, record_property):
     row, parse, id_field = ROWS[venue]
     rows = [
         row(**{id_field: 1 if venue == "metaculus" else "one"}),
         row(),
         row(**{id_field: 3 if venue == "metaculus" else "three"}),
     ]
+    record_property("tried", len(rows[1]))
     for field in rows[1]:
         changed = deepcopy(rows)
         changed[1][field] = ODD[name]
@@ -175,7 +179,8 @@ def test_one_bad_row_of_a_page_is_refused_and_its_neighbours_stay(venue, name, t
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_one_bad_row_of_polymarket_is_refused_and_its_neighbours_stay(name, tmp_path):
+def test_one_bad_row_of_polymarket_is_refused_and_its_neighbours_stay(name, tmp_path, record_property):
+    record_property("tried", len(gamma_row()))
     for field in gamma_row():
         rows = [gamma_row(id="1"), gamma_row(**{field: ODD[name]}), gamma_row(id="3")]
         read = parse_markets(rows, tmp_path)
