@@ -67,7 +67,7 @@ def spent_by_cell(con: duckdb.DuckDBPyConnection, study_id: str) -> dict[str, tu
     rows = con.execute(
         """
         WITH spent AS (
-            SELECT payer, coalesce(greatest(d.micro_usd, 0), a.worst_micro_usd, 0) AS micro_usd
+            SELECT payer, CASE WHEN d.micro_usd >= 0 THEN d.micro_usd ELSE coalesce(a.worst_micro_usd, 0) END AS micro_usd
                 FROM draws d LEFT JOIN attempts a USING (attempt_id, payer)
             UNION ALL
             SELECT payer, coalesce(worst_micro_usd, 0) FROM attempts ANTI JOIN draws USING (attempt_id)
