@@ -31,7 +31,10 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         "tests/flows/dashboard/test_hostile_pages.py",
         "tests/flows/dashboard/test_dashboard_browser.py::test_planted",
     ),
-    "texts in a spreadsheet": (f"{TEXT}::test_a_spreadsheet", "tests/flows/dashboard/test_pages.py::test_a_cell_of_csv"),
+    "texts in a spreadsheet": (
+        f"{TEXT}::test_a_spreadsheet",
+        "tests/analysis/report/test_report_browser.py::test_a_table_as_a_file",
+    ),
     "texts in a prompt, and stored": (f"{TEXT}::test_a_prompt", f"{TEXT}::test_half"),
     "venues and evidence: redirects, bombs, endless and slow bodies": ("tests/market_data/test_bodies.py",),
     "the download of the published dataset": ("tests/market_data/test_download_hostile.py",),

@@ -1,7 +1,5 @@
 """What pages are made of. Text from data only ever becomes a text node: nothing here reads it as markup."""
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from coordeval.analysis.figures.style import Look, Picture
 from coordeval.analysis.figures.topology import image, topology
 from coordeval.flows.dashboard.tags import Component, dcc, html
 from coordeval.flows.dashboard.theme import drawn
+from coordeval.market_data.files import csv_of
 
 Shown = Component | str | None
 GRAPH: Final = {"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False}
@@ -123,17 +122,9 @@ def csv_button(name: str, data: pl.DataFrame) -> Component:
 
 
 def as_csv(data: pl.DataFrame) -> str:
-    """CSV in which no cell begins like a formula: a spreadsheet would run what a market's text says."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(data.columns)
-    for row in data.iter_rows():
-        writer.writerow([f"'{v}" if isinstance(v, str) and v[:1] in "=+-@\t\r" and v[:1] else _cell(v) for v in row])
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return "; ".join(map(str, value)) if isinstance(value, list | pl.Series) else value
+    """CSV in which no cell is a formula: a spreadsheet would run what a market's text says."""
+    lists = [name for name, kind in data.schema.items() if isinstance(kind, pl.List)]
+    return csv_of(data.with_columns(pl.col(name).cast(pl.List(pl.String)).list.join("; ") for name in lists))
 
 
 def table(made: Table, *, note: str = "") -> Component:

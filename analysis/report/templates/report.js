@@ -76,7 +76,7 @@ function save(name, type, text) {
 }
 const cell = (value) => {
   const text = String(value ?? "").replace(/<br>/g, "; ").replace(/<[^>]*>/g, "");
-  const safe = /^[=+\-@\t\r]/.test(text) && isNaN(text) ? `'${text}` : text; // a spreadsheet runs what begins like a formula
+  const safe = /^\s*[=+\-@]/.test(text) && isNaN(text) ? `'${text}` : text; // a spreadsheet runs what begins like a formula
   return /[",\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 };
 function table(name) {

@@ -11,6 +11,7 @@ import pytest
 
 from coordeval.analysis.report.page import build_report
 from tests.analysis.report_data import HOSTILE, STUDY, synthetic
+from tests.flows.verify.test_hostile_text import WITHOUT_HALVES
 from tests.thinned import first_of
 
 pytestmark = pytest.mark.browser
@@ -266,6 +267,21 @@ def test_every_table_is_a_file_too(look):
     assert all(float(low) <= float(delta) <= float(high) for _, _, delta, low, high, *_ in csv.reader(lines[1:]))
     assert len(lines) == 1 + page.locator("#comparisons tbody tr").count()
     assert started.value.suggested_filename == "comparisons.csv"
+
+
+@pytest.mark.proof
+def test_a_table_as_a_file_has_nothing_that_a_spreadsheet_computes(visit, record_property):
+    page = visit()
+    formulas = [text for name, text in WITHOUT_HALVES.items() if "formula" in name]
+    record_property("tried", len(formulas))
+    for text in formulas:
+        page.evaluate(
+            "(text) => { document.querySelector('#comparisons tbody th, #comparisons tbody td').textContent = text; }", text
+        )
+        with page.expect_download() as started:
+            page.click("#comparisons p.tools button")
+        [_, row, *_] = csv.reader(Path(started.value.path()).read_text().splitlines())
+        assert row[0] == f"'{text.strip()}"
 
 
 def test_a_table_that_goes_on_says_so_on_a_phone(look):

@@ -13,8 +13,6 @@ from coordeval.flows.dashboard.facts import Facts
 from tests.flows.verify.test_hostile_text import WITHOUT_HALVES
 
 pytestmark = pytest.mark.proof  # the short form, with scripts and markup, is test_planted_scripts_do_not_run_anywhere
-LONGEST = 100_000
-"""Characters of a text that are planted; the ten megabytes are ten times as many here."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,6 @@ def planted(ledger, hostile, tmp_path_factory):
 
     def pages(text):
         shutil.copy(ledger, path)
-        text = text[:LONGEST]
         with duckdb.connect(path) as con:
             con.execute("UPDATE markets SET question = $1, category = $1 WHERE market_id = $2", [text, hostile["market"]])
             for table, column in (("estimates", "rationale"), ("tool_calls", "tool")):

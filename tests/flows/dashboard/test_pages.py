@@ -5,14 +5,12 @@ import re
 from datetime import UTC, datetime
 
 import duckdb
-import polars as pl
 import pytest
 from plotly.utils import PlotlyJSONEncoder
 
 from coordeval.flows.dashboard.app import rendered
 from coordeval.flows.dashboard.facts import Facts
 from coordeval.flows.dashboard.menu import PAGES
-from coordeval.flows.dashboard.parts import as_csv
 from coordeval.ledger import Ledger
 
 MENU = [page.path for page in PAGES if page.in_menu and not page.games]
@@ -127,15 +125,6 @@ def test_a_fault_of_one_page_is_said_there_and_logged(facts, monkeypatch, caplog
     assert broken.layout is not None
     assert "This page failed" in said(facts, "/costs", "?study=seen")
     assert "ZeroDivisionError" in caplog.text
-
-
-def test_a_cell_of_csv_is_never_a_formula():
-    found = as_csv(
-        pl.DataFrame({"question": ["=cmd|' /C calc'!A0", "+1", "-1", "@x", 'plain, "quoted"', ""], "n": [-1.5] * 6})
-    )
-    lines = found.splitlines()
-    assert all(not line.startswith(("=", "+", "-", "@")) for line in lines)
-    assert lines[1].endswith("-1.5")
 
 
 def test_the_page_of_a_forecast_says_who_moved_whom_and_holds_topologies_against_each_other(facts, hostile):

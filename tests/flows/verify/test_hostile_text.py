@@ -13,6 +13,7 @@ import pytest
 
 from coordeval.agents.scaffold import Ask, Statement, first_message
 from coordeval.analysis.figures.style import plain as figure_text
+from coordeval.flows.dashboard.parts import as_csv
 from coordeval.flows.orchestration.artifacts import plain as artifact_text
 from coordeval.flows.terminal import Terminal, table, words
 from coordeval.ledger import RowError
@@ -121,10 +122,17 @@ def test_markdown_of_an_artifact_has_no_link_and_no_picture(text):
     assert re.search(r"(?<!\\)[\[\]!`*_#|](?!\d)", said) is None
 
 
+CSV: dict[str, Callable[[str], str]] = {
+    "an export": lambda text: csv_of(pl.DataFrame({"a": [text], "n": [-1.5]})),
+    "the dashboard": lambda text: as_csv(pl.DataFrame({"a": [[text]], "n": [-1.5]})),
+}
+
+
 @pytest.mark.parametrize("text", WITHOUT_HALVES.values(), ids=WITHOUT_HALVES)
-def test_a_spreadsheet_has_nothing_to_compute_and_a_reader_has_the_text(text):
+@pytest.mark.parametrize("door", CSV)
+def test_a_spreadsheet_has_nothing_to_compute_and_a_reader_has_the_text(door, text):
     text = text[:100_000]
-    [row] = list(csv.DictReader(io.StringIO(csv_of(pl.DataFrame({"a": [text], "n": [-1.5]})), newline="")))
+    [row] = list(csv.DictReader(io.StringIO(CSV[door](text), newline="")))
     assert row["n"] == "-1.5", "numbers stay numbers"
     assert row["a"].removeprefix("'") == text
     assert not row["a"].lstrip()[:1] or row["a"].lstrip()[0] not in "=+-@"
