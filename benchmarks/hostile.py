@@ -6,6 +6,8 @@ tried, or not everything holds, ends it with 1.
 """
 
 import argparse
+import contextlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,11 @@ import pytest
 TEXT = "tests/flows/verify/test_hostile_text.py"
 MODEL = "tests/agents/test_anthropic_model.py"
 TABLES: Mapping[str, tuple[str, ...]] = {
-    "texts at a terminal, in an error's line, in JSON": (f"{TEXT}::test_a_terminal", "tests/flows/cli/test_terminal.py"),
+    "texts at a terminal, in an error's line, in JSON": (
+        f"{TEXT}::test_a_terminal",
+        "tests/flows/cli/test_terminal.py::test_the_terminal",
+        "tests/flows/cli/test_terminal.py::test_no_command",
+    ),
     "texts in a notebook and a figure, in a Prefect artifact": (
         f"{TEXT}::test_a_page",
         f"{TEXT}::test_markdown",
@@ -54,8 +60,11 @@ TABLES: Mapping[str, tuple[str, ...]] = {
         )
     ),
     "keys that come back": ("tests/flows/run/test_secrets.py", "tests/market_data/test_known_secrets.py"),
-    "plugins in a process of their own": ("tests/flows/run/test_isolation.py",),
-    "plugins that go on, or will not be called off": ("tests/flows/run/test_bounds.py",),
+    "plugins in a process of their own": ("tests/flows/run/test_isolation.py::test_a_hostile_plugin",),
+    "plugins that go on, or will not be called off": (
+        "tests/flows/run/test_bounds.py::test_a_cell_that_goes_on",
+        "tests/flows/run/test_bounds.py::test_one_that_swallows",
+    ),
     "plugins that break a rule": ("tests/flows/run/test_conformance.py::test_each_broken",),
     "other hosts and origins at the dashboard": ("tests/flows/dashboard/test_security.py",),
     "other hosts and origins at the server of `serve` and `run`": ("tests/flows/orchestration/test_own_machine.py",),
@@ -68,11 +77,15 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 
 
 class Counting:
-    """A plugin of pytest."""
+    """A plugin of pytest that takes the tests of one table, and counts."""
 
-    def __init__(self) -> None:
-        self.counts = {name: Counter[str]() for name in TABLES}
+    def __init__(self, ids: tuple[str, ...]) -> None:
+        self.ids = ids
+        self.counts = Counter[str]()
         self.wrong: list[str] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [item for item in items if item.nodeid.startswith(self.ids)]
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
@@ -80,41 +93,34 @@ class Counting:
         report = outcome.get_result()
         if report.when != "call" and report.passed:
             return
-        name = next((name for name, ids in TABLES.items() if item.nodeid.startswith(ids)), None)
-        if name is None:
-            return
-        counts = self.counts[name]
         if report.skipped:
-            counts["skipped"] += 1
+            self.counts["skipped"] += 1
             return
         examples = re.findall(r"(\d+) passing", getattr(item, "hypothesis_statistics", ""))
         tried = sum(int(value) for key, value in item.user_properties if key == "tried") or sum(map(int, examples)) or 1
-        counts["tried"] += tried
-        counts["hold"] += tried if report.passed else 0
+        self.counts["tried"] += tried
+        self.counts["hold"] += tried if report.passed else 0
         if not report.passed:
             self.wrong.append(item.nodeid)
 
 
 def main(only: str = "") -> int:
-    chosen = {name: ids for name, ids in TABLES.items() if only in name}
-    counting = Counting()
-    files = sorted({each.partition("::")[0] for ids in chosen.values() for each in ids})
-    beginnings = tuple(each for ids in chosen.values() for each in ids)
-
-    class Chosen:
-        @staticmethod
-        def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-            items[:] = [item for item in items if item.nodeid.startswith(beginnings)]
-
-    pytest.main(["-q", "-m", "", "-p", "no:cacheprovider", "--no-summary", *files], plugins=[counting, Chosen])
-    print("\n| hostile input | tried | hold |\n|---|---|---|")
-    for name in chosen:
-        counts = counting.counts[name]
+    wrong = []
+    print("| hostile input | tried | hold |\n|---|---|---|", flush=True)
+    for name, ids in TABLES.items():
+        if only not in name:
+            continue
+        counting = Counting(ids)
+        files = sorted({each.partition("::")[0] for each in ids})
+        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+            pytest.main(["-q", "-m", "", "-p", "no:cacheprovider", "-p", "no:randomly", *files], plugins=[counting])
+        counts = counting.counts
         skipped = f" ({counts['skipped']} left out on this machine)" if counts["skipped"] else ""
-        print(f"| {name} | {counts['tried']:,}{skipped} | {counts['hold']:,} |")
-    for one in counting.wrong:
+        print(f"| {name} | {counts['tried']:,}{skipped} | {counts['hold']:,} |", flush=True)
+        wrong += counting.wrong if counts["tried"] else [f"nothing was tried of: {name}"]
+    for one in wrong:
         print(f"does not hold: {one}")
-    return int(any(not (counting.counts[name]["tried"] == counting.counts[name]["hold"] > 0) for name in chosen))
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ class Ready:
     """Sends a process a signal, and those that it started."""
     at_work: Callable[[int], bool] = lambda pid: True
     """Whether the process is so far that a kill can do harm; from then on it is killed at a random moment."""
+    within: float = float("inf")
+    """Seconds at work after which no kill is waited for, however long it usually works."""
 
 
 Target = Callable[[Path], AbstractContextManager[Ready]]

@@ -112,7 +112,7 @@ def measure(
                 way = rng.choice(ways)
                 sent = signal.SIGTERM if way == "SIGTERM" else signal.SIGKILL
                 try:
-                    met, took = _ended(child, rng.uniform(0.0, usual) if left else None, sent, ready)
+                    met, took = _ended(child, rng.uniform(0.0, min(usual, ready.within)) if left else None, sent, ready)
                     if not met:
                         usual = (usual + took) / 2  # the first one took longest
                         break

@@ -49,9 +49,9 @@ MODULES: Mapping[str, str] = {
     "agents/budget.py": "tests/agents/test_budget.py tests/agents/test_budget_machine.py",
     "agents/draws.py": "tests/agents/test_draws.py tests/agents/test_budget_machine.py",
     "ledger/journal.py": "tests/ledger/test_ledger_journal.py tests/ledger/test_ledger_damage.py",
-    "ledger/journal_head.py": f"tests/ledger/test_ledger_journal.py {_DAMAGE}",
-    "ledger/journal_recovery.py": f"tests/ledger/test_ledger_journal.py {_DAMAGE}",
-    "ledger/books.py": "tests/ledger/test_books.py",
+    "ledger/journal_head.py": f"tests/ledger/test_journal_head.py tests/ledger/test_ledger_journal.py {_DAMAGE}",
+    "ledger/journal_recovery.py": f"tests/ledger/test_journal_recovery.py tests/ledger/test_ledger_journal.py {_DAMAGE}",
+    "ledger/books.py": "tests/ledger/test_ledger_books.py",
 }
 """Module of the statistics, the gate, the budget or the journal -> its tests."""
 EQUAL: Mapping[tuple[str, str], str] = {
@@ -60,6 +60,14 @@ EQUAL: Mapping[tuple[str, str], str] = {
         "flipped = np.flatnonzero((d / np.sign(d[at]) < 0) & (np.abs(d) > SAME))",
     ): "a sign is 1 or -1 here, by which it is all the same to multiply or to divide",
     ("ledger/journal.py", "size, bundle = 1, []"): "a group may end a byte of its 32 MB earlier",
+    (
+        "ledger/journal_head.py",
+        "text = cls.path(journal).read_bytes().rstrip(None)",
+    ): "it ends with blanks and a line alone",
+    (
+        "ledger/journal_head.py",
+        'self._file = os.open(Head.path(journal), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", None), 0o644)',
+    ): "what stands for a flag that the system has",
 }
 """(file, changed line) -> why nobody could see it."""
 PATIENCE = 6.0
