@@ -91,7 +91,11 @@ def _check_made_up(study: Path | None, options: dict[str, Any]) -> None:
     from coordeval.flows.study.study import load_study
     from coordeval.market_data.http import on_this_machine
 
-    made_up = load_study(study).simulated if study is not None else on_this_machine(options.get("base_url"))
+    if study is None:
+        made_up = on_this_machine(options.get("base_url"))
+    else:  # a model that is made up forecasts real markets now, too
+        markets = load_study(study).study
+        made_up = markets.made_up_markets or on_this_machine(getattr(markets.markets, "base_url", None))
     if not made_up:
         raise CoordevalError(
             "--now: only a simulated world has a clock of its own; what is real happens now: leave the option out"

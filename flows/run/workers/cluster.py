@@ -3,6 +3,7 @@
 Dask only carries chunks to processes and says which of them live. What is done, paid and stored is read from shards.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -124,6 +125,16 @@ class Cluster:
         return ours
 
 
+def _check(library: Any, address: str) -> None:
+    """Raises OSError or TimeoutError unless a scheduler answers there. A client waits for the first word of what takes its
+    connection and says nothing, for ever."""
+
+    async def answered() -> None:
+        (await library.core.connect(address, timeout=CONNECT_SECONDS)).abort()
+
+    asyncio.run(asyncio.wait_for(answered(), CONNECT_SECONDS))
+
+
 @contextmanager
 def connected(where: Where) -> Iterator[Cluster]:
     """Workers, for as long as it is open. Raises ClusterError where nobody answers."""
@@ -156,6 +167,8 @@ def connected(where: Where) -> Iterator[Cluster]:
                     preload=["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"],  # Ctrl-C is the run's business
                     silence_logs=logging.CRITICAL,
                 )
+            else:
+                _check(library, where.address)
             client: Any = library.Client(local or where.address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             if local is not None:

@@ -33,6 +33,10 @@ OF_A_STUDY = [
     "check-model FILE",
     "plan FILE",
     "compare FILE s",
+    "forecast-open FILE",
+    "resolve FILE",
+    "serve FILE",
+    "deploy FILE --show",
 ]
 OF_A_FILE = [
     "report s --out OUT", "markets list --out OUT.csv", "markets list --out OUT.parquet",

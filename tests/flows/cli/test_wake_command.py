@@ -24,6 +24,10 @@ BAD = {
     "a number that is none": (["pull-markets", "--set", "days_back=few"], "days_back must be a int"),
     "an unknown venue": (["pull-markets", "--set", "source=nowhere"], "nowhere"),
     "a stand-in for time where markets are real": (["report", "real.toml", "--now", "2026-01-01"], "only a simulated world"),
+    "that, where only the model is made up": (
+        ["forecast-open", "half.toml", "--now", "2026-01-01"],
+        "only a simulated world",
+    ),
     "nothing to serve": (["serve"], "nothing to serve: give a study file"),
     "a study to serve that is not there": (["serve", "no.toml"], "no.toml: there is no such file"),
     "a venue to deploy that there is not": (["deploy", "--source", "polymarkt", "--show"], "unknown venue 'polymarkt'"),
@@ -39,6 +43,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     (tmp_path / "s.toml").write_text(STUDY + '[model]\nprovider = "simulated"\n')
     (tmp_path / "real.toml").write_text(REAL.replace("market_price", "single_agent") + MODEL)
+    (tmp_path / "half.toml").write_text(REAL.replace("market_price", "single_agent") + '[model]\nprovider = "simulated"\n')
     return tmp_path
 
 
