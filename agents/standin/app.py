@@ -1,6 +1,7 @@
 """The stand-in's routes: messages, token counts, models and batches, as one ASGI app."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -69,6 +70,7 @@ class StandIn:
         return Route(path, served, methods=[method])
 
     async def _message(self, request: Request) -> Answer:
+        begins = time.monotonic()
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
@@ -76,10 +78,9 @@ class StandIn:
             self.seen.append((dict(request.headers), body))
             if (refused := refusal(request.headers, body, self.key, MESSAGE)) is not None:
                 return refused
-            delay = self.faults.delay()
+            ends = begins + self.faults.delay()
             answer = self.faults.spoilt(self.faults.draw(), body, await self.answer(body))
-            if delay:
-                await asyncio.sleep(delay)
+            await _until(ends)
             return answer
         finally:
             self.under_way -= 1
@@ -88,14 +89,14 @@ class StandIn:
         """The same through an endpoint for chat completions."""
         from coordeval.agents.standin import chat
 
+        begins = time.monotonic()
         body = _parsed(await request.body())
         self.seen.append((dict(request.headers), body))
         if (refused := chat.refusal(request.headers, body, self.key)) is not None:
             return refused
         asked = chat.as_message(body)
         answer = self.faults.spoilt(self.faults.draw(), asked, await self.answer(asked))
-        if delay := self.faults.delay():
-            await asyncio.sleep(delay)
+        await _until(begins + self.faults.delay())
         return chat.as_completion(answer)
 
     async def _count(self, request: Request) -> Answer:
@@ -126,6 +127,12 @@ class StandIn:
     def _refused(self, request: Request) -> Answer | None:
         wrong = request.headers.get("authorization") != f"Bearer {self.key}"
         return error(401, "authentication_error", "invalid bearer token") if wrong else None
+
+
+async def _until(ends: float) -> None:
+    """What making an answer takes is part of how long it takes."""
+    if (left := ends - time.monotonic()) > 0:
+        await asyncio.sleep(left)
 
 
 def _parsed(content: bytes) -> Any:

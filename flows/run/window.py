@@ -185,6 +185,7 @@ class _Window:
                         drawn_from[name] = CommonDraws(model, self._store, known, by_configuration=recorded)
                         self._draws.add(drawn_from[name])
                     self._spawn(self._make(cell, drawn_from[name], chunk))
+                    await asyncio.sleep(0)  # or no call begins before every cell of the window has made its first request
         if self._tide is not None:
             self._tide.filling = False
 

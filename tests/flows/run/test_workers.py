@@ -9,6 +9,7 @@ import pickle
 import random
 import re
 import resource
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -384,8 +385,8 @@ def test_a_view_is_the_same_in_another_process(study, tmp_path):
 
 def test_rows_of_another_version_are_refused_and_nothing_of_them_is_stored(made, tmp_path):
     ledger, _ = fresh(made, tmp_path)
-    name, content = next(iter(made[1].items()))
-    draws = [e for e in decoded(content, name, study=made[2]) if e.table == "draws"]
+    entries = [e for name, content in shards_of(made).items() for e in decoded(content, name, study=made[2])]
+    draws = [e for e in entries if e.table == "draws"]
     with Ledger.open(ledger, purpose="test") as writer:
         with pytest.raises(RowError, match="has the columns mood, which this version does not know"):
             writer.merge([("draws", draws[0].row), ("draws", {**draws[1].row, "mood": "good"})])
@@ -524,6 +525,14 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
     with pytest.raises(ClusterError, match="no scheduler answers there"), cluster.connected(Where.of("dask://127.0.0.1:9")):
         raise AssertionError("it is not there")
+
+
+def test_what_takes_a_connection_and_says_nothing_is_no_scheduler(monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = Where.of(f"dask://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(ClusterError, match="no scheduler answers there"), cluster.connected(where):
+            raise AssertionError("nobody spoke")
 
 
 def test_an_unknown_place_for_shards_is_refused(tmp_path):
