@@ -121,8 +121,6 @@ class _Held:
         con = self.database.cursor()
         try:
             con.execute(f"USE {self.name}")
-            con.execute("SET TimeZone = 'UTC'")
-            con.execute("SET python_enable_replacements = false")  # a table's name never means a Python variable
             con.execute(NO_BAR)
             for name, value in settings.items():
                 con.execute(f"SET {name} = '{value}'")
@@ -210,13 +208,21 @@ def _shared(path: Path, *, read_only: bool) -> _Held:
 def _idle(place: str) -> duckdb.DuckDBPyConnection:
     """A database without a file, which puts what does not fit into memory beside the file that it is for."""
     while True:
-        database = _IDLE.pop() if _IDLE else duckdb.connect(":memory:")
+        database = _IDLE.pop() if _IDLE else _new()
         try:
             database.execute(f"SET GLOBAL temp_directory = '{place}.tmp'")
         except duckdb.Error:  # one that has used its folder stays there
             database.close()
             continue
         return database
+
+
+def _new() -> duckdb.DuckDBPyConnection:
+    """What holds of every connection is set once: each statement of a session takes as long as a small query."""
+    database = duckdb.connect(":memory:")
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    database.execute("SET GLOBAL python_enable_replacements = false")  # a table's name never means a Python variable
+    return database
 
 
 def _let_go(held: _Held) -> None:
