@@ -4,7 +4,7 @@
 ideal is the total latency / 200, or the longest chain of calls of one cell. At most 1.05 times it is wanted.
 
 Who begins a call does not know how long it takes. What that alone costs is said beside it: the same latencies as calls that
-follow no others, begun one after another as places become free. Latencies are alike, so any order of such calls does as well,
+follow no others, begun one after another as places become free. They are alike, so no order of them is better than another,
 and chains only forbid orders.
 """
 

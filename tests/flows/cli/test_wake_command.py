@@ -24,7 +24,7 @@ BAD = {
     "a number that is none": (["pull-markets", "--set", "days_back=few"], "days_back must be a int"),
     "an unknown venue": (["pull-markets", "--set", "source=nowhere"], "nowhere"),
     "a stand-in for time where markets are real": (["report", "real.toml", "--now", "2026-01-01"], "only a simulated world"),
-    "that, where only the model is made up": (
+    "that, of a made-up model": (
         ["forecast-open", "half.toml", "--now", "2026-01-01"],
         "only a simulated world",
     ),
