@@ -265,7 +265,8 @@ def refused(place: Path, monkeypatch, coordeval):
         before = {path.name: path.stat().st_size for path in place.iterdir() if path.exists() and path.is_file()}
         done = coordeval(*arguments)
         assert done.status == status, done
-        assert done.err.startswith("error: "), done
+        said = [line for line in done.err.splitlines() if not line.startswith("waiting for ")]  # on a slow machine
+        assert said[0].startswith("error: "), done
         assert done.err.count("error: ") == 1, "one message"
         assert "fault of coordeval" not in done.err
         assert "Traceback" not in done.err

@@ -44,14 +44,14 @@ return panel.conclude(0.5)
 """,
     "wait_for": """
 try:
-    await asyncio.wait_for(panel.ask("forecaster"), 0.05)
+    await asyncio.wait_for(panel.ask("forecaster"), 60)
 except Exception:
     pass
 return panel.conclude(0.5)
 """,
     "nobody_waits": """
 left = asyncio.create_task(panel.ask("forecaster"))
-await asyncio.sleep(0.05)
+await asyncio.wait({left})
 return panel.conclude(0.5)
 """,
     "again_and_again": """
