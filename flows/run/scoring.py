@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import duckdb
 import polars as pl
 
 from coordeval.analysis.base.arms import MAIN, arms_table
@@ -33,8 +34,7 @@ from coordeval.ledger.talk import talked_frame
 from coordeval.market_data.errors import CoordevalError
 
 _LEAST_MEMORY: Final = 1_000_000_000
-"""Bytes for DuckDB, or half as much again as the ledger has: it would keep whatever it has read until the report
-is made. With half of what the ledger has it does not get by."""
+"""Bytes for DuckDB, or half as much again as the ledger has: it would keep whatever it has read until the report is made."""
 
 
 def score(
@@ -52,29 +52,38 @@ def score(
 
     What was computed before from the same rows is taken from the folder `.computed` beside the ledger.
     """
-    with _reading(ledger_path) as whole:
-        if study is None:
-            known = whole.studies()
-            if known.is_empty():
-                raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
-            study = str(known["study_id"][0])
-        several = arms_table(whole.study(study).content)
-        named = one_of(whole, study, arm).arm
-        beside = None
-        if several.height > 1:
-            frame = whole.forecast_frame(study).filter(pl.col("configuration") != PROBE)
-            beside = (frame.drop("question"), several, between(whole, study))
-        with in_arm(whole, study, named) as reader:  # a run may be writing: what is scored must fit together
-            stored = reader.study(study)
-            forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != left_out(reader))
-            facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
-            facts |= {"texts_of_unknown_age": reader.texts_of_unknown_age(stored.study_id)}
-            if stored.source == "open":
-                facts |= {"ahead": standing_of(reader, stored.study_id)}
-            if unread := stored_roles_not_read(reader, stored):
-                facts |= {"roles_not_read": unread}
-            record = recorded(reader, stored.study_id, forecasts)
-            audit = audit_kept(reader, stored.study_id, record.control)
+    how: dict[str, Any] = {"policy": policy, "baseline": baseline, "arm": arm}
+    try:
+        with _reading(ledger_path) as whole:
+            return _score(whole, study, **how)
+    except duckdb.OutOfMemoryException:  # not every query gets by with that, whatever it writes into a file
+        return _score(read(ledger_path), study, **how)
+
+
+def _score(whole: Reader, study: str | None, *, policy: Policy, baseline: str | None, arm: str | None) -> Report:
+    ledger_path = whole.path
+    if study is None:
+        known = whole.studies()
+        if known.is_empty():
+            raise CoordevalError(f"{ledger_path} holds no study yet; `coordeval run STUDY.toml` stores one")
+        study = str(known["study_id"][0])
+    several = arms_table(whole.study(study).content)
+    named = one_of(whole, study, arm).arm
+    beside = None
+    if several.height > 1:
+        frame = whole.forecast_frame(study).filter(pl.col("configuration") != PROBE)
+        beside = (frame.drop("question"), several, between(whole, study))
+    with in_arm(whole, study, named) as reader:  # a run may be writing: what is scored must fit together
+        stored = reader.study(study)
+        forecasts = reader.forecast_frame(stored.study_id).filter(pl.col("configuration") != left_out(reader))
+        facts = asdict(stored) | {"forecasts_before": reader.forecasts_before(stored.study_id)}
+        facts |= {"texts_of_unknown_age": reader.texts_of_unknown_age(stored.study_id)}
+        if stored.source == "open":
+            facts |= {"ahead": standing_of(reader, stored.study_id)}
+        if unread := stored_roles_not_read(reader, stored):
+            facts |= {"roles_not_read": unread}
+        record = recorded(reader, stored.study_id, forecasts)
+        audit = audit_kept(reader, stored.study_id, record.control)
     more: dict[str, Any] = {"record": record, "baseline": baseline, "audit": audit, "arm": named}
     if beside is not None or named != MAIN:
         facts |= _of_arm(stored, named)

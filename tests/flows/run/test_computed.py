@@ -179,3 +179,11 @@ def test_what_was_used_longest_ago_goes_first(own, tmp_path, monkeypatch):
     assert len(entries(ledger)) == 3
     computed.kept(ledger, given[0], lambda: pytest.fail("it was used since"))
     assert computed.kept(ledger, given[1], lambda: "gone") == "gone"
+
+
+def test_a_report_is_made_where_the_memory_of_duckdb_is_too_little(ledger, counts, monkeypatch):
+    monkeypatch.setattr(scoring, "_LEAST_MEMORY", 1)
+    opened, read = [], scoring.read
+    monkeypatch.setattr(scoring, "read", lambda path, **named: opened.append(named) or read(path, **named))
+    assert score(ledger).study["name"] == "small"
+    assert [bool(named) for named in opened] == [True, False]
