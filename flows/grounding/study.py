@@ -4,24 +4,22 @@ It becomes a `Study` whose markets are instances and whose configurations are co
 journal and its resume are those of every study.
 """
 
-import difflib
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, Discriminator, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from coordeval.configurations import Registry
 from coordeval.flows.grounding.arms import ARMS, Arm
-from coordeval.flows.study.names import GAMES, RULE, allowed
+from coordeval.flows.study.common import StudyFile, tables
+from coordeval.flows.study.mistakes import problem
+from coordeval.flows.study.names import GAMES
 from coordeval.flows.study.reading import StudyError, toml
-from coordeval.flows.study.schema import AnyModel, Study, kind_of_model
+from coordeval.flows.study.schema import Study
 from coordeval.flows.study.sections import (
-    MODELS,
     AgentsSection,
-    BoundsSection,
     BudgetSection,
     ConfigurationEntry,
     RunSection,
@@ -82,47 +80,20 @@ class ConditionEntry(ConfigurationEntry):
         return name
 
 
-class GameFile(Section):
+class GameFile(StudyFile):
     """The file itself: its keys, each checked."""
 
-    name: str
-    """What the study is called, its folder too."""
-    replicates: int = Field(default=2, ge=1, le=1000)
-    """How often every game is played. Two is the least that shows how much of a difference is chance."""
     instances: InstancesSection = InstancesSection()
     """Which instances."""
     conditions: tuple[ConditionEntry, ...] = Field(min_length=1)
     """Who plays, under what: by name, or as a table with parameters."""
     baseline: str | None = None
     """The condition that repairs are held against; the first pair if not given."""
-    model: SerializeAsAny[Annotated[AnyModel, Discriminator(kind_of_model)]]
-    """The one model of all players."""
-    plugins: tuple[str, ...] = ()
-    """Python files with repairs of your own, from the study file's folder. Their bytes are part of the identity."""
-    bounds: BoundsSection = BoundsSection()
-    """The most that one game may use."""
-    budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000_000)
-    """A run of a live model stops before a call that could cost more than this in all."""
-    budget: BudgetSection = BudgetSection()
-    """The most that parts of the study may cost."""
-    prices: dict[str, Any] = Field(default_factory=dict)
-    """As in every study file."""
-    run: RunSection = RunSection()
-    """How fast and how patient."""
-
-    @field_validator("name")
-    @classmethod
-    def _names_a_folder(cls, name: str) -> str:
-        if not allowed(name):
-            raise ValueError(RULE)
-        return name
 
     @field_validator("conditions", mode="before")
     @classmethod
     def _names(cls, entries: object) -> object:
-        if isinstance(entries, list):
-            return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
-        return entries
+        return tables(entries)
 
     @model_validator(mode="after")
     def _pairs_to_hold_against(self) -> "GameFile":
@@ -202,23 +173,12 @@ def load_games(path: Path, *, changes: Mapping[str, Any] = MappingProxyType({}))
     try:
         return LoadedGames(GameFile.model_validate(raw).study(), path.parent)
     except ValidationError as error:
-        raise StudyError(f"{path}:\n" + "\n".join(f"  {_problem(each)}" for each in error.errors())) from error
+        raise StudyError(f"{path}:\n" + "\n".join(f"  {problem(each, _keys)}" for each in error.errors())) from error
     except (StudyError, PluginError) as error:
         raise StudyError(f"{path}: {error}") from error
 
 
-def _problem(error: Any) -> str:
-    """One problem in one line: key = value: rule, and the nearest key where a key is unknown."""
-    where = [str(part) for i, part in enumerate(error["loc"]) if not (i > 0 and part in {*MODELS, "plugin"})]
-    key = ".".join(where) or "(the file)"
-    if error["type"] == "extra_forbidden":
-        sections: dict[str, type[BaseModel]] = {"instances": InstancesSection, "run": RunSection, "budget": BudgetSection}
-        section = sections.get(where[0]) if len(where) > 1 else GameFile
-        known = sorted(section.model_fields) if section else []
-        near = difflib.get_close_matches(where[-1], known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{key} = {error['input']!r}: no such key; {hint}known here: {', '.join(known) or 'see the documentation'}"
-    if error["type"] == "missing":
-        return f"{key}: is missing and has no default"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{key} = {error['input']!r}: {message}" if where else message
+def _keys(parents: list[str], _: tuple[Any, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {"instances": InstancesSection, "run": RunSection, "budget": BudgetSection}
+    section = sections.get(parents[0]) if parents else GameFile
+    return sorted(section.model_fields) if section else []

@@ -1,6 +1,7 @@
 """What is wrong with a study file, a line for each mistake: key = value, the rule, and the nearest key that there is."""
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,13 +25,16 @@ from coordeval.market_data.secrets import remember
 from coordeval.market_data.traces100 import NAME as TRACES
 
 
-def problem(error: Any) -> str:
-    """One problem in one line: key = value: rule, and the nearest key where a key is unknown."""
+def problem(error: Any, keys: Callable[[list[str], tuple[Any, ...]], list[str]] | None = None) -> str:
+    """One problem in one line: key = value: rule, and the nearest key where a key is unknown.
+
+    `keys`: those that there are below some parents, at that place of the file; a study of forecasts' if not given.
+    """
     tags = {*MODELS, "plugin", "ledger", "open", TRACES}
     where = [str(part) for i, part in enumerate(error["loc"]) if not (i > 0 and part in tags)]
     key = ".".join(where) or "(the file)"
     if error["type"] == "extra_forbidden":
-        known = _keys(where[:-1], error["loc"])
+        known = (keys or _keys)(where[:-1], error["loc"])
         near = difflib.get_close_matches(where[-1], known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{key} = {error['input']!r}: no such key; {hint}known here: {', '.join(known) or 'see the documentation'}"

@@ -1,17 +1,13 @@
 """The keys of a study file, each checked, and what they must be together."""
 
-from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, SerializeAsAny, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from coordeval.agents.capabilities import check_web_search
 from coordeval.agents.cell import Settings
 from coordeval.agents.prices import PriceBook, rates_of
-from coordeval.agents.providers.chat_api import OpenAIModelSection
 from coordeval.agents.providers.messages_api import AnthropicModelSection
-from coordeval.agents.providers.recorded import RecordedModelSection
-from coordeval.agents.providers.simulated import SimulatedModelSection
 from coordeval.agents.server_tools import WEB_SEARCH
 from coordeval.analysis.base.grid import PRICE
 from coordeval.analysis.differences.predictions import Prediction
@@ -21,49 +17,25 @@ from coordeval.flows.study.as_of import (
     plain,
     stated,
 )
-from coordeval.flows.study.names import PROBE, RULE, allowed
+from coordeval.flows.study.common import OneModel, StudyFile, tables
+from coordeval.flows.study.names import PROBE
 from coordeval.flows.study.open_markets import OpenMarkets
 from coordeval.flows.study.reading import StudyError
 from coordeval.flows.study.sections import (
-    MODELS,
     AgentsSection,
-    BoundsSection,
-    BudgetSection,
     ConfigurationEntry,
     EvidenceSection,
-    PluginModelSection,
     PublishedMarkets,
-    RunSection,
     SampledMarkets,
-    Section,
     SimulatedMarkets,
 )
 from coordeval.market_data.errors import choose
 from coordeval.market_data.traces100 import NAME as TRACES
 
 
-def kind_of_model(model: Any) -> str:
-    """Which settings check `[model]`: those of a built-in provider, or those that are loaded later."""
-    name = model.get("provider") if isinstance(model, dict) else getattr(model, "provider", None)
-    return name if name in MODELS else "plugin"
-
-
-AnyModel = (
-    Annotated[SimulatedModelSection, Tag("simulated")]
-    | Annotated[RecordedModelSection, Tag("recorded")]
-    | Annotated[AnthropicModelSection, Tag("anthropic")]
-    | Annotated[OpenAIModelSection, Tag("openai")]
-    | Annotated[PluginModelSection, Tag("plugin")]
-)
-
-
-class Study(Section):
+class Study(StudyFile):
     """A study file that is valid: what stands outside its sections, and each section."""
 
-    name: str
-    """What the study is called, its folder too."""
-    replicates: int = Field(default=2, ge=1, le=1000)
-    """How often the whole study is sampled. Two is the least that shows how much of a difference is chance."""
     markets: Annotated[SimulatedMarkets | PublishedMarkets | SampledMarkets | OpenMarkets, Field(discriminator="source")]
     """Which markets; its `source` says which of the sections below it is."""
     as_of: AsOf = "source"
@@ -72,14 +44,10 @@ class Study(Section):
     """A last price older than this is none, for the baseline and agents alike. Not set: the sample's, or no limit."""
     evidence: EvidenceSection = EvidenceSection()
     """Where evidence is searched; without it the markets' own documents are what can be found."""
-    model: SerializeAsAny[Annotated[AnyModel, Discriminator(kind_of_model)]]
-    """The one model of all configurations; its `provider` says which of the sections below it is."""
-    models: dict[str, SerializeAsAny[Annotated[AnyModel, Discriminator(kind_of_model)]]] = Field(default_factory=dict)
+    models: dict[str, OneModel] = Field(default_factory=dict)
     """More models, each a table [models.NAME] with the keys of [model], for arms to name."""
     agents: AgentsSection = AgentsSection()
     """What every agent is given."""
-    bounds: BoundsSection = BoundsSection()
-    """The most that one cell may use."""
     configurations: tuple[ConfigurationEntry, ...] = Field(min_length=1)
     """By name, or as a table with parameters; `coordeval configurations` lists them."""
     arms: tuple[ArmEntry, ...] = ()
@@ -89,24 +57,6 @@ class Study(Section):
     predictions are, and not of a forecast's."""
     predictions: tuple[Prediction, ...] = ()
     """Stated before the study runs: part of its identity, so a changed prediction is another study."""
-    plugins: tuple[str, ...] = ()
-    """Python files with configurations of your own, from the study file's folder. Their bytes are part of the identity."""
-    budget_usd: Decimal | None = Field(default=None, gt=0, le=1_000_000_000)
-    """A run of a live model stops before a call that could cost more than this in all. No part of the identity."""
-    budget: BudgetSection = BudgetSection()
-    """The most that parts of the study may cost. No part of the identity."""
-    prices: dict[str, Any] = Field(default_factory=dict)
-    """Model id -> its price in dollars per million tokens, a table (input, output, cache_read, cache_write_5m,
-    cache_write_1h, valid_from, source), or a list of dated ones. Where neither has one it is null, never $0."""
-    run: RunSection = RunSection()
-    """How fast and how patient. No part of the identity."""
-
-    @field_validator("name")
-    @classmethod
-    def _names_a_folder(cls, name: str) -> str:
-        if not allowed(name):
-            raise ValueError(RULE)
-        return name
 
     @field_validator("as_of", mode="before")
     @classmethod
@@ -121,9 +71,7 @@ class Study(Section):
     @field_validator("configurations", mode="before")
     @classmethod
     def _names(cls, entries: object) -> object:
-        if isinstance(entries, list):
-            return [{"name": entry} if isinstance(entry, str) else entry for entry in entries]
-        return entries
+        return tables(entries)
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "Study":

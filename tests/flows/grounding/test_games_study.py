@@ -54,6 +54,13 @@ def test_what_is_wrong_with_a_file_is_told_by_key_value_and_rule(tmp_path, chang
     assert "study.toml" in str(error.value)
 
 
+def test_a_key_that_stands_where_its_variable_is_named_is_not_told(tmp_path):
+    live = 'provider = "openai"\nid = "m"\nbase_url = "http://127.0.0.1:1"\nkey = "sk-ant-marked/1"'
+    with pytest.raises(StudyError, match="the environment variable that holds the key") as error:
+        load(tmp_path, GOOD.replace('provider = "players.py"', live))
+    assert "marked" not in str(error.value)
+
+
 def test_a_file_of_one_kind_given_to_the_others_command_is_told_which_runs_it(tmp_path):
     load(tmp_path, GOOD)
     with pytest.raises(StudyError, match="coordeval grounding run"):
