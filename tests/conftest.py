@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 
 import plotly.graph_objects as go
 import pytest
@@ -44,6 +45,7 @@ def few_resamples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(findings, "_MOST", 400)
         patch.setattr(findings, "_MOST_DRAWS", 200)
+        patch.setattr(import_module("coordeval.analysis.quality.second_split"), "_MOST", 20)
         yield
 
 

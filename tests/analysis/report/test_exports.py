@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from coordeval.analysis.base.checks import AnalysisError
@@ -65,8 +66,10 @@ def test_what_cannot_be_written_is_named(report, tmp_path):
 
 @pytest.mark.browser
 @pytest.mark.skipif(not shutil.which("chromium") and not shutil.which("google-chrome"), reason="no Chromium on the PATH")
-def test_every_figure_becomes_an_image(report, tmp_path):
+def test_every_figure_becomes_an_image(tmp_path):
     assert chromium()
+    two = pl.col("configuration").is_in(["single_agent", "independent_ensemble"])
+    report = build_report(synthetic(markets=20).filter(two), STUDY, resamples=5, n=50)
     export(report, Wanted(svg=tmp_path / "svg"), lambda _: None)
     names = {path.stem for path in (tmp_path / "svg").glob("*.svg")}
     assert names == {picture.name.replace(" ", "_") for picture in (*report.pictures, *report.reliability)}

@@ -1,6 +1,5 @@
 """The flow on a real Prefect server: few tasks, artifacts that people see, no telemetry; and one that dies."""
 
-import asyncio
 import contextlib
 import io
 import os
@@ -24,47 +23,8 @@ from coordeval.flows.run.stopping import Stop
 from coordeval.flows.terminal import Terminal
 from coordeval.ledger import read
 from tests.flows.conftest import ROOT
-from tests.flows.orchestration.conftest import until
-from tests.flows.run.plugins import plugin
 
 FEW = (', "independent_ensemble", "peer_critique_debate", "consensus_alignment"]', "]")
-
-
-@pytest.mark.prefect
-def test_the_flow_publishes_its_artifacts_and_stays_small(study_file, tmp_path: Path, prefect):
-    from prefect.client.orchestration import get_client
-
-    from coordeval.flows.orchestration.evaluate import NotComplete, evaluate
-
-    path = tmp_path / "results" / "ledger.duckdb"
-    study = study_file(("count = 6", "count = 50"), FEW)
-    page = Path(asyncio.run(evaluate(str(study), str(path))))
-
-    async def look() -> tuple[list[str], dict[str, str], list[tuple[str, str]]]:
-        async with get_client() as client:
-            tasks = [task.name for task in await client.read_task_runs()]
-            artifacts = {a.key: a.type for a in await client.read_artifacts()}
-            states = [(run.state_name, run.state.message or "") for run in await client.read_flow_runs()]
-            return tasks, artifacts, states
-
-    def chunks() -> int:  # Prefect's server has a task some time after it is over
-        return sum(name.startswith("run-chunk") for name in asyncio.run(look())[0])
-
-    until(lambda: chunks() == 10)  # 50 markets in chunks of five
-    tasks, artifacts, states = asyncio.run(look())
-    (tmp_path / "mine.py").write_text(plugin("raise ValueError('not today')"))
-    broken = study_file(FEW, ('"single_agent"', '"mine"'), ("replicates = 2", 'replicates = 2\nplugins = ["mine.py"]'))
-    with pytest.raises(NotComplete, match="12 × mine raised ValueError: not today"):
-        asyncio.run(evaluate(str(broken), str(tmp_path / "broken.duckdb")))
-    (message,) = [message for name, message in asyncio.run(look())[2] if name == "Failed"]
-    assert "12 of 24 forecasts are open" in message
-    assert read(tmp_path / "broken.duckdb").query("SELECT status FROM runs")["status"].to_list() == ["incomplete"]
-    assert [name for name, _ in states if name != "Scheduled"] == ["Completed"]
-    assert len(tasks) <= 15
-    assert artifacts == {"leaderboard-small": "table", "progress-small": "progress", "report-small": "markdown"}
-    assert page.is_file()
-    assert page.with_name("results.json").is_file()
-    assert read(path).query("SELECT status FROM runs")["status"].to_list() == ["complete"]
 
 
 @pytest.mark.prefect
@@ -260,14 +220,14 @@ class Killing(Terminal):
 @pytest.mark.prefect
 @pytest.mark.proof
 def test_a_run_whose_prefect_server_is_killed_goes_on_stores_everything_and_says_so(
-    study_file, tmp_path: Path, prefect_server, prefect, capfd
+    study_file, tmp_path: Path, server, capfd
 ):
     """The last of these tests: the server that they share is gone afterwards."""
     from prefect.events.worker import EventsWorker
 
     from coordeval.flows.orchestration.evaluate import run_as_flow
 
-    console, path = Killing(prefect_server.process), tmp_path / "l.duckdb"
+    console, path = Killing(server.process), tmp_path / "l.duckdb"
     end = guard.run(run_as_flow(study_file(("count = 6", "count = 30"), FEW), path, console, Stop()))
     said = console.file.getvalue()
     assert end.status == "complete", said

@@ -6,13 +6,9 @@ What is served there is done once a day, whatever wakes it. One real server for 
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -24,7 +20,6 @@ from coordeval.flows.monitor.watching import EVENT
 from coordeval.flows.orchestration import pool as pooling
 from coordeval.flows.orchestration.names import ledger_tag
 from coordeval.flows.orchestration.pool import TASK, pool
-from coordeval.flows.orchestration.server import quiet_prefect
 from coordeval.flows.run import guard
 from coordeval.flows.run.planning import plan, pull
 from coordeval.flows.run.spending import Spending
@@ -40,85 +35,12 @@ from coordeval.flows.study.study import load_study
 from coordeval.ledger import Ledger, read
 from coordeval.market_data.errors import CoordevalError
 from tests.flows.conftest import SMALL
+from tests.flows.orchestration.conftest import PATIENCE, until
 from tests.flows.orchestration.pool_worker import worker
+from tests.flows.run.plugins import plugin
 
 pytestmark = pytest.mark.prefect
-PATIENCE = 300
-
-
-class Server:
-    """A real one on loopback, and its process."""
-
-    def __init__(self, api, process):
-        self.api, self.process = api, process
-
-    def post(self, path, body):
-        return posted(f"{self.api}/{path}", body)
-
-    def runs(self, *names):
-        """(state, message) of the flow runs of these deployments."""
-        asked = {"deployments": {"name": {"any_": list(names)}}} if names else {}
-        return [(run["state_name"], run["state"]["message"]) for run in self.post("flow_runs/filter", asked)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    home = tmp_path_factory.mktemp("prefect")
-    quiet_prefect()
-    import_module("prefect")  # it keeps the settings of its first import: those of this server are not for other tests
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    api = f"http://127.0.0.1:{port}/api"
-    own = {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": api,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-    }
-    own |= {"PREFECT_API_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}
-    with pytest.MonkeyPatch.context() as patch, (home / "server.log").open("w") as log:
-        for name, value in own.items():
-            patch.setenv(name, value)
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | own, start_new_session=True)
-        try:
-            until(lambda: healthy(api), process)
-            from prefect.events.worker import EventsWorker
-            from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
-
-            EventsWorker._instances.clear()  # one of an earlier test goes on trying the server that was there then
-            with temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: home}):
-                yield Server(api, process)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def healthy(api: str) -> bool:
-    try:
-        return httpx.get(f"{api}/health", timeout=30).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def until(true, process=None):
-    end = time.monotonic() + PATIENCE
-    while not (found := true()):
-        assert process is None or process.poll() is None, "the server ended by itself"
-        assert time.monotonic() < end, "the server did not get so far"
-        time.sleep(0.25)
-    return found
-
-
-def posted(url: str, body: dict):
-    """What the server makes of it. A young server's database is locked now and then: 503 is asked again."""
-
-    def answer():
-        given = httpx.post(url, json=body, timeout=PATIENCE)
-        return None if given.status_code == 503 else given
-
-    return until(answer).raise_for_status().json()
+FEW = (', "independent_ensemble", "peer_critique_debate", "consensus_alignment"]', "]")
 
 
 def test_a_deployment_with_a_schedule_gets_a_scheduled_run(server):
@@ -190,6 +112,44 @@ def test_a_schedule_that_fires_does_the_day_and_a_wake_up_too_many_returns_at_on
     again = report(str(study), str(ledger), return_state=True)
     assert (again.name, again.message) == ("Completed", "every day is done already")
     assert len(history(read(ledger))) == 1
+
+
+def test_the_flow_publishes_its_artifacts_and_stays_small(server, study_file, tmp_path: Path):
+    from coordeval.flows.orchestration.evaluate import NotComplete, evaluate
+
+    def runs() -> list[dict]:  # in the order in which they began
+        found = server.post("flow_runs/filter", {"flows": {"name": {"any_": ["evaluate"]}}, "sort": "START_TIME_ASC"})
+        return [run for run in found if run["state_name"] != "Scheduled"]
+
+    path = tmp_path / "results" / "ledger.duckdb"
+    study = study_file(("count = 6", "count = 20"), FEW)
+    page = Path(asyncio.run(evaluate(str(study), str(path))))
+    [run] = runs()
+    assert run["state_name"] == "Completed"
+
+    def names() -> list[str]:
+        asked = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+        return [task["name"] for task in server.post("task_runs/filter", asked)]
+
+    def chunks() -> int:  # Prefect's server has a task some time after it is over
+        return sum(name.startswith("run-chunk") for name in names())
+
+    until(lambda: chunks() == 10)  # as many for 20 markets as for 2,000
+    assert len(names()) <= 15
+    artifacts = {a["key"]: a["type"] for a in server.post("artifacts/filter", {}) if a["flow_run_id"] == run["id"]}
+    assert artifacts == {"leaderboard-small": "table", "progress-small": "progress", "report-small": "markdown"}
+    assert page.is_file()
+    assert page.with_name("results.json").is_file()
+    assert read(path).query("SELECT status FROM runs")["status"].to_list() == ["complete"]
+
+    (tmp_path / "mine.py").write_text(plugin("raise ValueError('not today')"))
+    broken = study_file(FEW, ('"single_agent"', '"mine"'), ("replicates = 2", 'replicates = 2\nplugins = ["mine.py"]'))
+    with pytest.raises(NotComplete, match="12 × mine raised ValueError: not today"):
+        asyncio.run(evaluate(str(broken), str(tmp_path / "broken.duckdb")))
+    failed = runs()[-1]
+    assert failed["state_name"] == "Failed"
+    assert "12 of 24 forecasts are open" in failed["state"]["message"]
+    assert read(tmp_path / "broken.duckdb").query("SELECT status FROM runs")["status"].to_list() == ["incomplete"]
 
 
 @pytest.mark.proof

@@ -46,15 +46,15 @@ def ledger(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def month(tmp_path_factory):
-    """(study file, ledger) after 22 days of daily steps, of which day 3 was missed. Only to be read."""
+def fortnight(tmp_path_factory):
+    """(study file, ledger) after 15 days of daily steps, of which day 3 was missed. Only to be read."""
     from coordeval.flows.prospective.daily import forecast_day, resolve_day
 
-    folder = tmp_path_factory.mktemp("month")
+    folder = tmp_path_factory.mktemp("fortnight")
     path, ledger = written(folder), folder / "coordeval.duckdb"
     Ledger.open(ledger, purpose="a test").close()
     with kept_open(ledger):
-        for n in range(22):
+        for n in range(15):
             if n != 3:
                 forecast_day(path, ledger, now=day(n))
             if n % 5 == 4:

@@ -73,22 +73,22 @@ def test_nothing_later_than_the_moment_of_asking_is_seen_and_no_outcome_is_there
     assert reader.query("SELECT DISTINCT created_at FROM forecasts").item() == day(0)  # the world's clock
 
 
-def test_each_market_and_event_is_forecast_once_and_every_other_market_is_accounted_for(month):
-    _, ledger = month
+def test_each_market_and_event_is_forecast_once_and_every_other_market_is_accounted_for(fortnight):
+    _, ledger = fortnight
     reader = read(ledger)
     late = "SELECT count(*), count(*) FILTER (knowable_at > as_of) FROM documents JOIN picks USING (market_id)"
     shown, later = reader.query(late).row(0)
     assert (shown > 50, later) == (True, 0)
     picks = reader.query("SELECT * FROM picks JOIN markets USING (market_id)")
-    assert picks["event_id"].n_unique() == picks.height == 2 * 21
+    assert picks["event_id"].n_unique() == picks.height == 2 * 14
     assert (picks["closes_at"] - picks["as_of"]).min() >= timedelta(days=7)
     assert (picks["closes_at"] - picks["as_of"]).max() < timedelta(days=30)
-    for row in day_roots(reader, load_study(month[0]).id):
+    for row in day_roots(reader, load_study(fortnight[0]).id):
         assert row["listed"] == row["picked"] + sum(row["left_out"].values())
 
 
-def test_every_forecast_has_a_proof_and_every_root_holds_the_one_before(month):
-    path, ledger = month
+def test_every_forecast_has_a_proof_and_every_root_holds_the_one_before(fortnight):
+    path, ledger = fortnight
     reader, study_id = read(ledger), load_study(path).id
     days = day_roots(reader, study_id)
     previous = None
@@ -103,8 +103,8 @@ def test_every_forecast_has_a_proof_and_every_root_holds_the_one_before(month):
     assert not changed_since(reader, study_id)
 
 
-def test_what_has_resolved_is_scored_and_the_rest_awaits_its_outcome(month):
-    path, ledger = month
+def test_what_has_resolved_is_scored_and_the_rest_awaits_its_outcome(fortnight):
+    path, ledger = fortnight
     found = resolve_and_score(path, ledger, now=day(23))
     assert found.picked == found.scored + found.awaiting + sum(found.not_scored.values())
     assert found.scored > 5
@@ -120,10 +120,10 @@ def test_what_has_resolved_is_scored_and_the_rest_awaits_its_outcome(month):
     assert report.study["source"] == "open"
 
 
-def test_a_missed_day_is_stated_and_never_forecast_afterwards(month):
-    path, ledger = month
+def test_a_missed_day_is_stated_and_never_forecast_afterwards(fortnight):
+    path, ledger = fortnight
     days = [row["day"] for row in day_roots(read(ledger), load_study(path).id)]
-    assert missed_days(days, "2026-01-23") == ("2026-01-04",)
+    assert missed_days(days, "2026-01-16") == ("2026-01-04",)
     assert (
         read(ledger).query("SELECT status FROM days WHERE job = 'forecast-open' AND day = '2026-01-04'").item() == "missed"
     )

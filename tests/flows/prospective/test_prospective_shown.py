@@ -86,20 +86,20 @@ def test_a_row_that_says_otherwise_than_its_leaf_ends_the_command_with_an_error(
     assert (status, "2 forecasts say otherwise than what was committed to" in err) == (1, True)
 
 
-def test_the_report_says_prospective_and_gives_the_intervals_that_hold_at_any_time(month):
-    path, ledger = month
+def test_the_report_says_prospective_and_gives_the_intervals_that_hold_at_any_time(fortnight):
+    path, ledger = fortnight
     resolve_and_score(path, ledger, now=day(23))
     report = score(ledger, "ahead")
     [mark] = [mark for mark in report.standing.marks if mark.name == "prospective"]
     assert mark.label == "PROSPECTIVE"
-    assert "on 21 days from 2026-01-01 to 2026-01-22" in mark.sentence
+    assert "on 14 days from 2026-01-01 to 2026-01-15" in mark.sentence
     assert "hold at any time" in mark.sentence
     assert mark.sentence.endswith(ONE_LOOK), "the intervals of the tables are of another kind, and that is said"
     row = report.diagnostics.sequences.table.filter(first="market price", second="single_agent")
     row = row if row.height else report.diagnostics.sequences.table.filter(second="market price")
     assert f"{row['n_events'][0]} events" in mark.sentence
     assert mark.sentence in report.html().replace("&#39;", "'")
-    assert report.results()["study"]["ahead"]["days"] == 21
+    assert report.results()["study"]["ahead"]["days"] == 14
 
 
 def test_a_certificate_says_which_root_and_whether_it_was_there_before_the_outcome(study, ledger):
@@ -121,8 +121,8 @@ def test_a_certificate_says_which_root_and_whether_it_was_there_before_the_outco
 
 
 @pytest.mark.proof
-def test_a_backtest_stands_beside_forecasts_made_ahead_with_what_differs(month, tmp_path, coordeval):
-    path, shared = month
+def test_a_backtest_stands_beside_forecasts_made_ahead_with_what_differs(fortnight, tmp_path, coordeval):
+    path, shared = fortnight
     ledger = tmp_path / shared.name
     shutil.copy(shared, ledger)
     resolve_and_score(path, ledger, now=day(23))
@@ -149,8 +149,8 @@ def test_a_backtest_stands_beside_forecasts_made_ahead_with_what_differs(month, 
         assert words in shown
 
 
-def test_the_dashboard_lists_days_roots_and_what_waits(month):
-    _, ledger = month
+def test_the_dashboard_lists_days_roots_and_what_waits(fortnight):
+    _, ledger = fortnight
     facts = Facts(ledger)
     try:
         shown = str(PAGE.layout(Asked(View(study="ahead"), facts, dark=False)))
@@ -158,13 +158,13 @@ def test_the_dashboard_lists_days_roots_and_what_waits(month):
     finally:
         facts.close()
     root = read(ledger).query("SELECT arg_max(root, day) FROM forecast_days").item()
-    for words in (root, "2026-01-22", "Awaiting their outcome", "1 missed", "missed day"):
+    for words in (root, "2026-01-15", "Awaiting their outcome", "1 missed", "missed day"):
         assert words in shown
     assert ONE_LOOK in first
 
 
-def test_the_monitor_scores_only_what_was_committed_to_before_the_outcome(month, tmp_path):
-    path, shared = month
+def test_the_monitor_scores_only_what_was_committed_to_before_the_outcome(fortnight, tmp_path):
+    path, shared = fortnight
     ledger = tmp_path / shared.name
     shutil.copy(shared, ledger)
     resolve_and_score(path, ledger, now=day(40))

@@ -55,11 +55,11 @@ async def test_the_order_of_closing_reads_no_further_than_the_window():
 
 
 @pytest.mark.parametrize("order", first_of(["closed_time", "id"]))
-async def test_two_percent_of_each_fault_gives_the_same_bytes(order):
-    world, query = markets(20_000), replace(ALL_TIME, order=order)
+async def test_each_kind_of_fault_now_and_then_gives_the_same_bytes(order):
+    world, query = markets(5_000), replace(ALL_TIME, order=order)
     async with client_of(world) as client:
         clean, clean_page = await listing(client, query)
-    faults = Faults(rate=0.02, seed=6)
+    faults = Faults(rate=0.06, seed=6)
     async with client_of(world, faults) as client:
         faulty, faulty_page = await listing(client, query)
         assert client.failed
