@@ -68,6 +68,7 @@ def until(page, true, *, seconds=120):
 def opened_page(browser, path, *, width=1200, scheme="light", figures=FIGURES, opened=True):
     """The page; what it asked for and what went wrong are lists on it."""
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(300_000)  # a busy machine takes long
     page.asked, page.wrong, page.alerts = [], [], []
     page.on("request", lambda r: page.asked.append(r.url) if not r.url.startswith(("data:", "blob:")) else None)
     page.on("console", lambda m: page.wrong.append(m.text) if m.type in ("error", "warning") else None)
