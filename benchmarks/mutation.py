@@ -64,10 +64,6 @@ EQUAL: Mapping[tuple[str, str], str] = {
         "ledger/journal_head.py",
         "text = cls.path(journal).read_bytes().rstrip(None)",
     ): "it ends with blanks and a line alone",
-    (
-        "ledger/journal_head.py",
-        'self._file = os.open(Head.path(journal), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", None), 0o644)',
-    ): "what stands for a flag that the system has",
 }
 """(file, changed line) -> why nobody could see it."""
 PATIENCE = 6.0

@@ -59,7 +59,7 @@ class HeadFile:
     """The file open for writing, for as long as its journal is."""
 
     def __init__(self, journal: Path) -> None:
-        self._file = os.open(Head.path(journal), os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        self._file = os.open(Head.path(journal), os.O_RDWR | os.O_CREAT, 0o644)
 
     def write(self, head: Head, *, durable: bool = False) -> None:
         """`durable` also survives a power cut, and takes as long as a disk takes."""
