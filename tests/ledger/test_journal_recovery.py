@@ -109,6 +109,23 @@ def test_a_sound_journal_is_left_and_a_head_knows_again_what_was_moved(path):
 
 def test_nothing_is_told_where_there_was_nothing(path):
     assert recover(path) == (Head(), "")
+    assert recover(stored(path)) == (Head(), ""), "of no group nothing was moved"
+
+
+def test_why_a_part_cannot_be_read_is_told_and_the_groups_beyond_it_are_found(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(SCHEMA)
+        for seq in range(1, 41):
+            payload = b"%d " % seq * 300
+            db.execute(INSERT, (seq, 1, payload, check_sum(seq, 1, payload)))
+    content = bytearray(path.read_bytes())
+    content[6 * 4096 : 7 * 4096] = bytes(4096)  # a page of a few groups
+    path.write_bytes(content)
+    found = examine(path, Head(last=40, waiting=40))
+    assert found.unreadable == "database disk image is malformed"
+    assert 0 < len(found.lost) < 10
+    assert found.lost_entries == len(found.lost)
+    assert {1, 40} <= set(found.whole)
 
 
 def test_a_damaged_head_is_told_and_the_journal_kept(path):
