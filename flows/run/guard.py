@@ -1,7 +1,8 @@
 """Whose task is whose: what a configuration starts, cancels or lets escape stays its own cell's business.
 
 Configurations are coroutines in the run's own event loop. A task that one starts is known as its cell's; it may cancel those
-and no others, and a SystemExit or KeyboardInterrupt that it raises is an error of its own, not the end of the process.
+and no others, and a SystemExit or KeyboardInterrupt that it raises is an error of its own, not the end of the process; so
+is `os._exit`.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, NoReturn
 from weakref import WeakSet
 
 
@@ -61,8 +62,22 @@ def _by_signal() -> bool:
     return bool(frame.f_globals.get("__name__") == "asyncio.runners")
 
 
+leave: Final = os._exit
+"""Ends this process at once, whosever code runs."""
+_guarded: int | None = None
+"""The process in which a configuration's `os._exit` is no more than a SystemExit; what it forks may end itself."""
+
+
+def _exit(status: int) -> NoReturn:
+    if OWNER.get() is not None and os.getpid() == _guarded:
+        raise SystemExit(f"os._exit({status})")
+    leave(status)
+
+
 def install(loop: asyncio.AbstractEventLoop) -> None:
     """Let the loop make owned tasks. A loop that has a task factory already keeps it."""
+    global _guarded
+    _guarded, os._exit = os.getpid(), _exit
     if loop.get_task_factory() is None:
         loop.set_task_factory(_make)
 

@@ -14,7 +14,7 @@ _RUNS = """
         r.budget_micro_usd / 1e6 AS budget_usd, r.version
     FROM runs r LEFT JOIN studies s USING (study_id) ORDER BY r.started_at DESC, r.run_id
 """
-LOST = "ended without a word: it was killed, or a plugin called os._exit"
+LOST = "ended without a word: it was killed, or a plugin ended the process"
 
 
 def runs(reader: Reader, path: Path) -> list[dict[str, Any]]:

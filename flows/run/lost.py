@@ -1,4 +1,4 @@
-"""Runs that ended without a word: killed, or by a plugin that called os._exit. Their row still says that they run."""
+"""Runs that ended without a word: killed, or by a plugin that ended the process. Their row still says that they run."""
 
 from coordeval.flows.run.history import LOST
 from coordeval.ledger import Ledger, Reader

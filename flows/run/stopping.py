@@ -5,7 +5,6 @@ wait; a third, or a second where the first was not even noticed (a plugin that b
 """
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,8 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from types import FrameType
 from typing import Any
+
+from coordeval.flows.run.guard import leave
 
 NAMES = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 """The signals that stop a run, as a person calls them."""
@@ -97,7 +98,7 @@ class Stop:
                     act()
             sys.stderr.write(f"\nended at once on {self.by}: replies under way are lost; what was stored stands\n")
             sys.stderr.flush()
-            os._exit(self.exit_status)
+            leave(self.exit_status)
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         self._noticed = True
