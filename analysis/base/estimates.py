@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from coordeval.analysis.base.checks import AnalysisError, Floats
-from coordeval.analysis.base.frames import ascends
+from coordeval.analysis.base.frames import ascends, in_order
 
 ESTIMATES: Final[dict[str, type[pl.DataType]]] = {
     "configuration": pl.String,
@@ -42,7 +42,7 @@ def resolved(frame: pl.DataFrame) -> pl.DataFrame:
     typed = frame.select(pl.col(name).cast(kind) for name, kind in ESTIMATES.items())
     key = [*CELL, "ask"]
     ordered = ascends(typed, key)
-    typed = typed if ordered else typed.sort(key)
+    typed = in_order(typed, key, ordered=ordered)
     twice = pl.lit(False) if ordered else pl.struct(key).is_duplicated()
     for column, broken, rule in (
         ("probability", pl.col("probability").is_between(0, 1).fill_null(False).not_(), "it must lie in [0, 1]"),

@@ -137,7 +137,13 @@ def validated(frame: pl.DataFrame) -> pl.DataFrame:
                 f"market {wrong['market_id'][0]}: {fact} is {wrong[fact][0].to_list()}, one market has one {fact}; "
                 "if these are different markets or as-of times, give them ids or frames of their own"
             )
-    return cells if ordered else cells.sort(KEY)
+    return in_order(cells, KEY, ordered=ordered)
+
+
+def in_order(frame: pl.DataFrame, key: Sequence[str], *, ordered: bool) -> pl.DataFrame:
+    """The frame sorted by `key`; one that is `ordered` is not sorted again, but in all else what sorting would give: Polars
+    adds up groups of rows in pieces, or not marked as sorted, in another order, and the last bits of a mean hang on it."""
+    return frame.rechunk().with_columns(pl.col(key[0]).set_sorted()) if ordered else frame.sort(key)
 
 
 def ascends(frame: pl.DataFrame, key: Sequence[str]) -> bool:

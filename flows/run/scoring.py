@@ -100,8 +100,13 @@ def _reading(ledger_path: Path) -> Iterator[Reader]:
     """The ledger; what queries need beyond their memory they write into a folder that nobody else uses."""
     size = ledger_path.stat().st_size if ledger_path.is_file() else 0  # what is no ledger `read` refuses
     memory = f"{max(_LEAST_MEMORY, 3 * size // 2)}B"
-    with TemporaryDirectory(prefix="coordeval-", ignore_cleanup_errors=True) as scratch:
-        yield read(ledger_path, settings={"memory_limit": memory, "temp_directory": scratch})
+    try:
+        scratch = TemporaryDirectory(prefix="coordeval-", ignore_cleanup_errors=True)
+    except OSError:  # a disk that is full: then what cannot be written is the report, and that is said there
+        yield read(ledger_path)
+        return
+    with scratch as folder:
+        yield read(ledger_path, settings={"memory_limit": memory, "temp_directory": folder})
 
 
 def _of_arm(stored: Study, arm: str) -> dict[str, Any]:

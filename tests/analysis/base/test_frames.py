@@ -5,6 +5,7 @@ import pytest
 
 from coordeval.analysis import SCHEMA, AnalysisError, scored, validated
 from tests.analysis.reference import cell, failed, made_up, table
+from tests.analysis.report_data import synthetic
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,18 @@ def test_an_unknown_policy_names_the_known_ones():
         AnalysisError, match="unknown policy 'half': it must be one of available, common, fallback_half, fallback_market"
     ):
         scored(made_up(), policy="half")
+
+
+def test_means_have_the_same_last_bits_whatever_order_and_pieces_the_rows_came_in():
+    frame = synthetic()
+    kept = validated(frame.sample(fraction=1, shuffle=True, seed=1))
+    pieces = validated(pl.concat([kept[:13], kept[13:800], kept[800:]], rechunk=False))
+    of = pl.col("cost_usd").drop_nulls().mean(), pl.col("probability").sum()
+    assert (
+        kept.group_by("configuration")
+        .agg(of)
+        .sort("configuration")
+        .equals(pieces.group_by("configuration").agg(of).sort("configuration"))
+    )
+    assert kept.equals(pieces)
+    assert (kept.n_chunks(), kept["configuration"].flags) == (pieces.n_chunks(), pieces["configuration"].flags)

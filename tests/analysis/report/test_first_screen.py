@@ -109,7 +109,7 @@ MANY = pl.concat([FEW.with_columns(configuration=pl.lit(f"c{i}_") + pl.col("conf
 @pytest.mark.parametrize(
     ("frame", "options"),
     [
-        pytest.param(synthetic(), {}, id="as usual"),
+        pytest.param(synthetic(), {}, id="as usual", marks=pytest.mark.proof),
         pytest.param(waiting(19), {}, id="unfinished"),
         pytest.param(synthetic(), {"record": Record(control=CONTROLLED), "study": STUDY | {"hindsight": True}}, id="marked"),
         pytest.param(MANY, {}, id="21 configurations"),

@@ -277,6 +277,7 @@ def test_planted_scripts_do_not_run_anywhere(visit, hostile):
         ("/markets?study=seen&q=merge", ".ag-row a"),
     ):
         page = visit(address)
+        until(page, "(where) => document.querySelector(where)?.innerText.length > 9", shown)
         assert page.locator(shown).first.inner_text() == HOSTILE
         assert (page.alerts, page.evaluate(markup)) == ([], 0)
     page = visit("/compare?study=seen&first=single_agent&second=market_price")

@@ -95,6 +95,7 @@ def test_what_breaks_a_rule_over_the_network_is_sent_back_and_named(tmp_path, se
     assert set(games_frame(read(tmp_path / "w.duckdb"), loaded.id)["status"]) == {"answered"}
 
 
+@pytest.mark.proof  # games are run as studies are, whose kills are tried on every commit
 def test_a_killed_run_goes_on_where_it_was_and_pays_for_nothing_twice(tmp_path, server, monkeypatch):
     monkeypatch.setattr(server.standin, "faults", Faults(seconds=0.05))
     loaded = load(tmp_path, server)

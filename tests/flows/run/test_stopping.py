@@ -83,6 +83,7 @@ def test_a_stopped_run_stores_the_replies_under_way_and_sends_no_more(tmp_path: 
     assert ledger.query("SELECT status, detail, open FROM runs").rows() == [("stopped", f"by {name}", 8)]
 
 
+@pytest.mark.proof
 def test_a_second_signal_ends_at_once_and_the_row_still_says_stopped(tmp_path: Path):
     server = Waiting(wanted=3)
     server.held.set()

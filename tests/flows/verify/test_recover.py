@@ -106,6 +106,7 @@ def test_damaged_shards_are_named_and_whole_ones_are_taken_up(copy, coordeval, h
     assert found["draw_id"].to_list() == ["d-whole"]
 
 
+@pytest.mark.proof
 def test_a_whole_ledger_is_copied_whole_and_says_so(copy, coordeval):  # noqa: F811
     for command in ("recover", "backup"):
         ended = coordeval(command, copy.with_name(f"{command}.duckdb"), "--ledger", copy)
