@@ -30,6 +30,7 @@ class Stop:
         """What is done before the process is ended on the spot."""
         self._count = 0
         self._noticed = False
+        self._interrupted = False
         self._asked_by = ""
         self._run: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
@@ -52,6 +53,10 @@ class Stop:
                     before[number] = signal.signal(number, self._handle)
         try:
             yield
+        except Exception as error:
+            if not self._interrupted:
+                raise
+            raise KeyboardInterrupt from error  # a library made an error of its own of it, as pydantic does
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -85,6 +90,7 @@ class Stop:
         self._count += 1
         self.signal = self.signal or signal.Signals(number)
         if self._run is None:
+            self._interrupted = True
             raise KeyboardInterrupt
         loop, task = self._run
         # in a context of its own: the handler runs in that of whatever runs, which may be a configuration's

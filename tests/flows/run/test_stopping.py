@@ -8,7 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, model_serializer
 
+from coordeval.flows.run.stopping import Stop
 from coordeval.ledger import read
 from tests.agents.messages_server import KEY, Answer
 from tests.flows.conftest import ROOT
@@ -81,6 +83,21 @@ def test_a_stopped_run_stores_the_replies_under_way_and_sends_no_more(tmp_path: 
     assert ledger.query("SELECT count(*) FROM draws").item() == len(server.seen) == 3, "all that was sent, nothing after"
     name = {signal.SIGINT: "Ctrl-C"}.get(number, number.name)
     assert ledger.query("SELECT status, detail, open FROM runs").rows() == [("stopped", f"by {name}", 8)]
+
+
+def test_a_signal_of_which_a_library_makes_an_error_of_its_own_is_a_signal_all_the_same():
+    class Sent(BaseModel):
+        @model_serializer
+        def interrupted(self) -> dict[str, str]:
+            signal.raise_signal(signal.SIGTERM)
+            return {}
+
+    stop = Stop()
+    with pytest.raises(KeyboardInterrupt), stop.caught():
+        Sent().model_dump()
+    assert stop.exit_status == 143
+    with pytest.raises(ValueError, match="its own"), Stop().caught():
+        raise ValueError("its own")
 
 
 @pytest.mark.proof
