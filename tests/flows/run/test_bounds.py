@@ -41,9 +41,10 @@ CUT_OFF = (
 )
 
 
-def test_a_cell_that_goes_on_without_end_fails_and_names_the_bound(tmp_path):
+def test_a_cell_that_goes_on_without_end_fails_and_names_the_bound(tmp_path, record_property):
     bounds = "[bounds]\nasks = 20\ntokens = 5000\nseconds = 0.2"
     bodies = {"endless": ENDLESS, "hoarding": HOARDING, "idle": IDLE}
+    record_property("tried", len(bodies))
     rows = run_mine(tmp_path, bodies, beside=("single_agent",), extra=bounds)
     said = {name: (row["reason"], row["retryable"]) for name, [row] in rows.items()}
     too_many = ("it made more than 20 asks, which is what [bounds] asks allows one cell", False)
@@ -112,8 +113,9 @@ except asyncio.CancelledError:
 """
 
 
-def test_one_that_swallows_being_called_off_is_cut_off_and_named_and_its_neighbours_go_on(tmp_path):
+def test_one_that_swallows_being_called_off_is_cut_off_and_named_and_its_neighbours_go_on(tmp_path, record_property):
     bodies = SWALLOWING | {"answers_all_the_same": ANSWERS_ALL_THE_SAME}
+    record_property("tried", len(bodies))
     rows = run_mine(tmp_path, bodies, beside=("single_agent",), extra="[bounds]\nseconds = 0.2")
     assert rows.pop("single_agent")[0]["status"] == "answered"
     [late] = rows.pop("answers_all_the_same")
