@@ -147,6 +147,9 @@ def test_nothing_is_cut_off_and_no_label_is_on_another(look, width):
 @pytest.mark.parametrize("make", ["with_a_long_name", "with_curve"])
 def test_nor_where_names_are_long_or_the_curve_of_plain_sampling_is_drawn(visit, request, make):
     page = visit(path=request.getfixturevalue(make), figures=FIGURES + (make == "with_curve"))
+    if make == "with_curve":
+        assert page.locator('[data-figure="matched"] .trace').count() > 5
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1200
     assert page.evaluate(FAULTS) == []
     page.set_viewport_size({"width": 400, "height": 900})
     until(page, "document.documentElement.scrollWidth <= 400")
@@ -287,12 +290,15 @@ def test_a_table_as_a_file_has_nothing_that_a_spreadsheet_computes(visit, record
 
 def test_a_table_that_goes_on_says_so_on_a_phone(look):
     page = look(400, "light")
+    page.set_viewport_size({"width": 390, "height": 900})
+    until(page, "document.documentElement.scrollWidth <= 390")
     assert (
         page.evaluate("""[...document.querySelectorAll('.scroll')].filter((box) =>
         (box.scrollWidth > box.clientWidth + 2) !== box.classList.contains('goes-on')).length""")
         == 0
     )
     assert page.locator(".goes-on").count() > 3
+    page.set_viewport_size({"width": 400, "height": 900})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -54,12 +54,14 @@ async def test_the_order_of_closing_reads_no_further_than_the_window():
     assert by_closing.so_far.pages < by_id.so_far.pages / 5
 
 
-@pytest.mark.parametrize("order", first_of(["closed_time", "id"]))
-async def test_each_kind_of_fault_now_and_then_gives_the_same_bytes(order):
-    world, query = markets(5_000), replace(ALL_TIME, order=order)
+@pytest.mark.parametrize(
+    ("order", "count", "rate"), first_of([("closed_time", 5_000, 0.06), ("closed_time", 20_000, 0.02), ("id", 20_000, 0.02)])
+)
+async def test_each_kind_of_fault_now_and_then_gives_the_same_bytes(order, count, rate):
+    world, query = markets(count), replace(ALL_TIME, order=order)
     async with client_of(world) as client:
         clean, clean_page = await listing(client, query)
-    faults = Faults(rate=0.06, seed=6)
+    faults = Faults(rate=rate, seed=6)
     async with client_of(world, faults) as client:
         faulty, faulty_page = await listing(client, query)
         assert client.failed
